@@ -1,0 +1,22 @@
+// Package egress makes attempts: one guarded, signed POST each (Sender), and holds the
+// policy of where such a POST may go (Guard) and what it may carry (CheckHeaders).
+//
+// It does not decide what follows from a result (engine.Settle), does not limit how many
+// attempts run at once (engine/delivery) and keeps nothing durable.
+//
+// Invariants:
+//   - The address that is dialled is the address that was judged: the judgement sits
+//     between name resolution and connect, on every new connection, so neither a name
+//     that changes its answer nor a mixed answer gets past it. What a subscription's URL
+//     looks like at registration is checked early only to tell the caller early.
+//   - One Send is one request: redirects are never followed, there is no proxy (those of
+//     the environment would hide the address from the guard) and no cookie jar. The
+//     transport repeats a request only when not one byte of it was written.
+//   - The outcome stands when the response's headers are in. Nothing after them changes
+//     it, and nothing of a response costs more than MaxResponseHeaderBytes, drainBytes
+//     and bodyPatience.
+//   - What is shown to tenants is one of a few constant phrases, never an error's text.
+//
+// net/http's Transport is used alone, without http.Client: the client adds redirects,
+// cookies and a second timeout, all of which are unwanted here, and costs time.
+package egress

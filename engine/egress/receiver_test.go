@@ -1,0 +1,156 @@
+package egress_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pannier/engine"
+	"pannier/engine/egress"
+	"pannier/engine/match"
+	"pannier/engine/signature"
+)
+
+// receiver is an endpoint on a bare socket, so that it can misbehave below HTTP.
+type receiver struct {
+	listener    net.Listener
+	connections atomic.Int64
+	requests    atomic.Int64
+	open        sync.WaitGroup
+	done        chan struct{} // closed when the test ends
+}
+
+// receivedRequest is a request with its body read.
+type receivedRequest struct {
+	*http.Request
+	body []byte
+}
+
+// newReceiver serves each request of each connection with serve until serve returns false.
+func newReceiver(t testing.TB, serve func(conn *net.TCPConn, request receivedRequest) bool) *receiver {
+	t.Helper()
+	return newReceiverAt(t, "127.0.0.1:0", serve)
+}
+
+func newReceiverAt(t testing.TB, address string, serve func(*net.TCPConn, receivedRequest) bool) *receiver {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &receiver{listener: listener, done: make(chan struct{})}
+	r.open.Add(1)
+	go func() {
+		defer r.open.Done()
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			r.connections.Add(1)
+			r.open.Add(1)
+			go r.converse(conn.(*net.TCPConn), serve)
+		}
+	}()
+	t.Cleanup(func() {
+		close(r.done)
+		_ = listener.Close()
+		r.open.Wait()
+	})
+	return r
+}
+
+func (r *receiver) converse(conn *net.TCPConn, serve func(*net.TCPConn, receivedRequest) bool) {
+	defer r.open.Done()
+	defer conn.Close()
+	defer context.AfterFunc(closed(r.done), func() { _ = conn.Close() })()
+	reader := bufio.NewReader(conn)
+	for {
+		request, err := http.ReadRequest(reader)
+		if err != nil {
+			return
+		}
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			return
+		}
+		r.requests.Add(1)
+		if !serve(conn, receivedRequest{request, body}) {
+			return
+		}
+	}
+}
+
+// closed gives a context that ends when done is closed.
+func closed(done <-chan struct{}) context.Context { return channelContext{done} }
+
+type channelContext struct{ done <-chan struct{} }
+
+func (channelContext) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (c channelContext) Done() <-chan struct{}     { return c.done }
+func (channelContext) Value(any) any               { return nil }
+func (c channelContext) Err() error {
+	select {
+	case <-c.done:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+func (r *receiver) url() string {
+	return "http://" + r.listener.Addr().String() + "/hooks/bikes?token=canary"
+}
+
+// answering gives a serve function that writes text and keeps the connection when keep.
+func answering(text string, keep bool) func(*net.TCPConn, receivedRequest) bool {
+	return func(conn *net.TCPConn, _ receivedRequest) bool {
+		_, err := io.WriteString(conn, text)
+		return err == nil && keep
+	}
+}
+
+const noContent = "HTTP/1.1 204 No Content\r\n\r\n"
+
+// newSender is a sender that may reach loopback.
+func newSender(t testing.TB, options egress.SenderOptions) *egress.Sender {
+	t.Helper()
+	if options.Guard == nil {
+		options.Guard = egress.NewGuard(egress.GuardOptions{
+			AllowInsecure: true, AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+		})
+	}
+	options.Version = "1.2.3"
+	sender := egress.NewSender(options)
+	t.Cleanup(sender.Close)
+	return sender
+}
+
+var subscriptions atomic.Int64
+
+func newSubscription(url string) *engine.Subscription {
+	return &engine.Subscription{
+		ID: engine.NewSubscriptionID(), Tenant: "default", URL: url, Topics: []match.Pattern{"*"},
+		Enabled: true, Secrets: []engine.ValidSecret{{Secret: signature.NewSecret()}},
+		Timeout: 10 * time.Second, Success: engine.SuccessBelow400,
+		MaxInFlight: 64, Version: int(subscriptions.Add(1)),
+	}
+}
+
+func newEvent() *engine.Event {
+	return &engine.Event{
+		ID: "evt_1", Topic: "trip.created", Data: []byte(`{"bike":7}`),
+		Timestamp: time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC),
+	}
+}
+
+func attempt(s *engine.Subscription) *engine.SendRequest {
+	return &engine.SendRequest{Event: newEvent(), Subscription: s, Number: 1, Lane: "shared"}
+}

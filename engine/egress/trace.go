@@ -1,0 +1,92 @@
+package egress
+
+import (
+	"context"
+	"strconv"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"pannier/engine"
+)
+
+// startSpan starts the span `attempt`. The span `accept` may have ended long ago, so the
+// attempt is linked to it; it is its child as well, because only a child shares its trace
+// id and so makes one trace from producer to receiver. Without a tracing SDK the returned
+// context carries the event's own trace context on.
+func (s *Sender) startSpan(ctx context.Context, request *engine.SendRequest, to *target) (context.Context, trace.Span) {
+	event := request.Event
+	ctx = propagation.TraceContext{}.Extract(ctx, eventCarrier{event})
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
+	if accept := trace.SpanContextFromContext(ctx); accept.IsValid() {
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: accept}))
+	}
+	ctx, span := s.tracer.Start(ctx, "attempt", options...)
+	if span.IsRecording() {
+		span.SetAttributes(attributes(request, to)...)
+	}
+	return ctx, span
+}
+
+// attributes follow the semantic conventions for HTTP and messaging. The host is the most
+// that is told of a URL: paths and queries hold tokens.
+func attributes(request *engine.SendRequest, to *target) []attribute.KeyValue {
+	list := []attribute.KeyValue{
+		semconv.MessagingSystemKey.String("pannier"),
+		semconv.MessagingOperationTypeSend,
+		semconv.MessagingOperationName("attempt"),
+		semconv.MessagingDestinationName(request.Event.Topic),
+		semconv.MessagingMessageID(request.Event.ID),
+		semconv.HTTPRequestMethodPost,
+		semconv.HTTPRequestResendCount(request.Number - 1),
+		attribute.Int("pannier.attempt", request.Number),
+		attribute.String("pannier.subscription", string(request.Subscription.ID)),
+		attribute.String("pannier.lane", request.Lane),
+	}
+	if to != nil {
+		list = append(list, semconv.ServerAddress(to.request.URL.Hostname()))
+	}
+	return list
+}
+
+// endSpan ends the span with the result, and gives the result its trace id.
+func endSpan(span trace.Span, result *engine.Result) {
+	if sc := span.SpanContext(); sc.HasTraceID() {
+		result.TraceID = sc.TraceID().String()
+	}
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("pannier.outcome", string(result.Outcome)))
+		if result.Status != 0 {
+			span.SetAttributes(semconv.HTTPResponseStatusCode(result.Status))
+		}
+		if result.Outcome != engine.OutcomeSuccess {
+			cause := result.Error
+			if cause == "" {
+				cause = strconv.Itoa(result.Status)
+			}
+			span.SetAttributes(semconv.ErrorTypeKey.String(cause))
+			span.SetStatus(codes.Error, cause)
+		}
+	}
+	span.End()
+}
+
+// eventCarrier reads the trace context that is stored with an event.
+type eventCarrier struct{ event *engine.Event }
+
+func (c eventCarrier) Get(key string) string {
+	switch key {
+	case "traceparent":
+		return c.event.TraceParent
+	case "tracestate":
+		return c.event.TraceState
+	}
+	return ""
+}
+
+func (eventCarrier) Set(string, string) {}
+
+func (eventCarrier) Keys() []string { return []string{"traceparent", "tracestate"} }
