@@ -11,7 +11,8 @@
 //     looks like at registration is checked early only to tell the caller early.
 //   - One Send is one request: redirects are never followed, there is no proxy (those of
 //     the environment would hide the address from the guard) and no cookie jar. The
-//     transport repeats a request only when not one byte of it was written.
+//     transport repeats a request only when it is certain that the endpoint did not begin
+//     to process it: nothing was written, or HTTP/2 refused the stream (RFC 9113, 8.7).
 //   - The outcome stands when the response's headers are in. Nothing after them changes
 //     it, and nothing of a response costs more than MaxResponseHeaderBytes, drainBytes
 //     and bodyPatience.

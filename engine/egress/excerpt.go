@@ -34,13 +34,9 @@ func readExcerpt(response *http.Response, cancel context.CancelFunc) string {
 	}
 	buffer := bodyBuffers.Get().(*[drainBytes]byte)
 	defer bodyBuffers.Put(buffer)
-	limit := drainBytes
-	if response.ContentLength > drainBytes {
-		limit = engine.MaxResponseBody
-	}
 	timer := time.AfterFunc(bodyPatience, cancel)
 	defer timer.Stop()
-	n, _ := io.ReadFull(body, buffer[:limit])
+	n, _ := io.ReadFull(body, buffer[:])
 	return excerpt(buffer[:n])
 }
 

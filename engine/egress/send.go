@@ -84,8 +84,8 @@ func build(ctx context.Context, request *engine.SendRequest, to *target, now tim
 	post.Header = headers
 	post.ContentLength = int64(len(body))
 	post.Body = io.NopCloser(bytes.NewReader(body))
-	// The transport asks for the body again only where a kept connection turned out to be
-	// closed before anything was written to it.
+	// The transport asks for the body again only where the endpoint cannot have begun: a
+	// kept connection was closed before anything was written, or a stream was refused.
 	post.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	return post
 }

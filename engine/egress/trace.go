@@ -2,6 +2,7 @@ package egress
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -13,6 +14,8 @@ import (
 	"pannier/engine"
 )
 
+var clientSpan = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
+
 // startSpan starts the span `attempt`. The span `accept` may have ended long ago, so the
 // attempt is linked to it; it is its child as well, because only a child shares its trace
 // id and so makes one trace from producer to receiver. Without a tracing SDK the returned
@@ -20,9 +23,9 @@ import (
 func (s *Sender) startSpan(ctx context.Context, request *engine.SendRequest, to *target) (context.Context, trace.Span) {
 	event := request.Event
 	ctx = propagation.TraceContext{}.Extract(ctx, eventCarrier{event})
-	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
+	options := clientSpan
 	if accept := trace.SpanContextFromContext(ctx); accept.IsValid() {
-		options = append(options, trace.WithLinks(trace.Link{SpanContext: accept}))
+		options = append(slices.Clip(options), trace.WithLinks(trace.Link{SpanContext: accept}))
 	}
 	ctx, span := s.tracer.Start(ctx, "attempt", options...)
 	if span.IsRecording() {
