@@ -86,6 +86,6 @@ type Health string
 const (
 	HealthHealthy  Health = "healthy"
 	HealthRetrying Health = "retrying"
-	StateOpen      State  = "open"
+	HealthOpen     Health = "open"
 	HealthDisabled Health = "disabled"
 )

@@ -1,0 +1,233 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"pannier/engine"
+)
+
+// Changed implements engine.Deliveries.
+func (s *System) Changed(ctx context.Context, id engine.SubscriptionID) error {
+	e := s.entryOf(id)
+	if e == nil {
+		return nil
+	}
+	done := make(chan struct{})
+	e.send(changed{done: done})
+	return s.await(ctx, done)
+}
+
+// Insert implements engine.Deliveries.
+func (s *System) Insert(ctx context.Context, record engine.RetryRecord, with []engine.Write) error {
+	e := s.entryOf(record.Subscription)
+	if e == nil {
+		return engine.Errorf(engine.CodeNotFound, "no such subscription")
+	}
+	done := make(chan error, 1)
+	e.send(insert{record: record, with: with, done: done})
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return unavailable("the request was given up")
+	case <-s.stopped:
+		return unavailable("the member is shutting down")
+	}
+}
+
+// Look implements engine.Deliveries.
+func (s *System) Look(ctx context.Context, id engine.SubscriptionID) (engine.SubscriptionWork, error) {
+	handle, known := s.table.Known(id)
+	if !known {
+		return engine.SubscriptionWork{}, engine.Errorf(engine.CodeNotFound, "no such subscription")
+	}
+	e := s.registry.find(handle)
+	if e == nil {
+		return engine.SubscriptionWork{Health: s.restingHealth(handle, nil)}, nil
+	}
+	work := engine.SubscriptionWork{Health: s.restingHealth(handle, e)}
+	if e.isAwake() {
+		answer := make(chan engine.SubscriptionWork, 1)
+		e.send(look{answer: answer})
+		select {
+		case work = <-answer:
+		case <-ctx.Done():
+			return work, unavailable("the request was given up")
+		case <-s.stopped:
+			return work, unavailable("the member is shutting down")
+		}
+	}
+	e.describe(&work)
+	return work, nil
+}
+
+// describe adds what the entry itself knows: the mailboxes and the cursors.
+func (e *entry) describe(work *engine.SubscriptionWork) {
+	e.mu.Lock()
+	c := e.counts
+	oldest := e.queue.OldestMilli
+	hasRecords := c.records+c.flights > 0
+	e.mu.Unlock()
+	work.Pending = uint64(max(0, c.records) + max(0, c.flights)) //nolint:gosec // not negative
+	if hasRecords {
+		work.OldestMilli = oldest
+	}
+	work.Mailbox = make(map[engine.EventRef]bool)
+	work.Behind = make(map[engine.JournalID][]engine.Range)
+	for _, s := range e.allSlots() {
+		queued, behind := s.counts()
+		work.Pending += uint64(queued) + behind //nolint:gosec // not negative
+		s.describe(work)
+	}
+}
+
+func (s *slot) describe(work *engine.SubscriptionWork) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range s.count {
+		event := s.queue[(s.head+n)%len(s.queue)].event
+		work.Mailbox[event.Ref] = true
+		if at := event.AcceptedAt.UnixMilli(); work.OldestMilli == 0 || at < work.OldestMilli {
+			work.OldestMilli = at
+		}
+	}
+	if len(s.ranges) > 0 {
+		work.Behind[s.journal] = append([]engine.Range(nil), s.ranges...)
+	}
+}
+
+func (e *entry) isAwake() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.phase != asleep
+}
+
+// restingHealth is the health of a subscription whose actor sleeps.
+func (s *System) restingHealth(handle engine.Handle, e *entry) engine.Health {
+	if !s.table.Latest(handle).Enabled {
+		return engine.HealthDisabled
+	}
+	if e == nil {
+		return engine.HealthHealthy
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.queue.Circuit.Open:
+		return engine.HealthOpen
+	case e.queue.Records > 0:
+		return engine.HealthRetrying
+	}
+	return engine.HealthHealthy
+}
+
+func (s *System) await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return unavailable("the request was given up")
+	case <-s.stopped:
+		return unavailable("the member is shutting down")
+	}
+}
+
+// disable is the end of a subscription whose endpoint is gone.
+func (s *System) disable(id engine.SubscriptionID) { s.options.Disable(id) }
+
+// purge removes what the state holds of a deleted subscription, page by page.
+func (s *System) purge(e *entry) {
+	s.background(func() {
+		writes := []engine.Write{engine.DropQueue{Subscription: e.id}}
+		ctx, page := context.Background(), 500
+		for after := (engine.DeliveryKey{}); ; {
+			records, err := s.state.RetryRecords(ctx, e.id, after, page)
+			for _, record := range records {
+				after = record.Key
+				writes = append(writes, engine.DropRetryRecord{Subscription: e.id, Key: record.Key})
+			}
+			if err != nil || len(records) < page {
+				break
+			}
+			s.write(writes, func() {})
+			writes = nil
+		}
+		for after := (engine.DeliveryKey{}); ; {
+			dead, err := s.state.DeadLetters(ctx, e.id, after, page)
+			for n := range dead {
+				after = dead[n].Key
+				writes = append(writes, engine.DropDeadLetter{Subscription: e.id, Key: dead[n].Key})
+			}
+			if err != nil || len(dead) < page {
+				break
+			}
+			s.write(writes, func() {})
+			writes = nil
+		}
+		s.write(writes, func() {})
+	})
+}
+
+const (
+	// drainFor is how long a stop waits for attempts to end by themselves; interruptFor is how
+	// long it then waits for the retry records of those it cuts off. Both stay inside the 20 s
+	// of a graceful stop.
+	drainFor     = 14 * time.Second
+	interruptFor = 4 * time.Second
+)
+
+// Stop ends the member's work: what is in flight ends or becomes a retry record, then the
+// watermarks are written, so that nothing is repeated after the next start. It waits at
+// most drainFor and interruptFor, or until ctx ends.
+func (s *System) Stop(ctx context.Context) {
+	s.stopping.Store(true)
+	for _, e := range s.registry.all() {
+		if e.isAwake() {
+			e.send(stopWork{})
+		}
+	}
+	s.waitFor(ctx, drainFor, func() bool { return s.totals.flights.Load() <= 0 })
+	s.attempts.interrupt()
+	s.waitFor(ctx, interruptFor, func() bool { return s.totals.flights.Load() <= 0 })
+	_ = s.writeAndWait() // behind every write of the actors
+	s.settleLanes()
+	close(s.stopped)
+	close(s.readers.done)
+	s.timers.close()
+	s.backgrounds.Wait()
+	s.library.Shutdown()
+}
+
+// settleLanes takes the last discharges in and writes the last watermarks and cursors.
+func (s *System) settleLanes() {
+	for _, e := range s.registry.all() {
+		for _, slot := range e.allSlots() {
+			slot.ingress.noteDirty(e, slot)
+		}
+	}
+	for range 2 { // the first lets the discharges through, which the second writes
+		for _, lane := range s.lanes.all() {
+			done := make(chan struct{})
+			lane.send(checkpoint{done: done})
+			<-done
+		}
+	}
+}
+
+// waitFor polls a condition that no single message announces.
+func (s *System) waitFor(ctx context.Context, limit time.Duration, condition func() bool) {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for !condition() {
+		select {
+		case <-poll.C:
+		case <-deadline.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,266 @@
+package actors
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"pannier/engine"
+	"pannier/engine/ledger"
+)
+
+// Third hop of the straight path: before it engine/accept.go built the events of a
+// request; this actor matches them, has storage/journal.go append and sync them, answers,
+// and puts them into the mailboxes of their subscriptions, which actors/subscription.go
+// empties.
+
+// maxSubmitted bounds the bytes of the requests that wait for one lane's journal.
+const maxSubmitted = 64 << 20
+
+// The messages of an ingress actor.
+type (
+	// submission is a part of a request.
+	submission struct {
+		part    *engine.Part
+		matched [][]uint32 // handles, by event
+		first   uint64     // sequence
+		bytes   int64
+		done    chan error
+	}
+	// synced tells that submissions are durable.
+	synced struct{ submissions []*submission }
+	// release lets a held part go.
+	release struct{ part *engine.Part }
+	// discharged takes pairs off the ledger.
+	discharged struct{ sequences []uint64 }
+	// caughtUp asks for the end of a subscription's open stretch.
+	caughtUp struct{ entry *entry }
+	// stale asks for a subscription's mailbox to be turned into a stretch.
+	stale struct{ entry *entry }
+	// checkpoint asks for the watermark and the cursors to be written; done may be nil.
+	checkpoint struct{ done chan<- struct{} }
+)
+
+// ingress is the ingress actor of one lane and what others may read of it.
+type ingress struct {
+	system      *System
+	id          engine.JournalID
+	name        string
+	config      engine.LaneConfig
+	promoted    string // the topic of a promoted lane
+	windowShare float64
+	maxInFlight int
+	journal     engine.Journal
+	pid         *actor.PID
+
+	frontier  atomic.Uint64 // last sequence that may be read at a cursor
+	durable   atomic.Uint64 // the watermark on disk
+	submitted atomic.Int64  // bytes that wait
+	recovered uint64        // last sequence that was there at start
+	accepted  atomic.Uint64
+	rate      rateMeter
+
+	dirtyMu sync.Mutex
+	dirty   []dirtySlot
+
+	// Guarded by the sender pool.
+	attempting int
+	delayed    []attemptJob
+
+	// Owned by the actor.
+	ledger    *ledger.Ledger
+	batch     []*submission
+	flips     []*entry // caught up, while a part is held
+	doneMarks []engine.DoneMark
+	releases  []*releasedPart
+	written   engine.Watermark // as last queued
+	marksMu   sync.Mutex
+}
+
+type dirtySlot struct {
+	entry *entry
+	slot  *slot
+}
+
+// send gives the actor a message.
+func (i *ingress) send(message any) { i.system.root.Send(i.pid, message) }
+
+// noteDirty has a cursor written with the next watermark.
+func (i *ingress) noteDirty(e *entry, s *slot) {
+	if !s.needsCheckpoint() {
+		return
+	}
+	i.dirtyMu.Lock()
+	i.dirty = append(i.dirty, dirtySlot{e, s})
+	i.dirtyMu.Unlock()
+}
+
+// Receive implements actor.Actor.
+func (i *ingress) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *submission:
+		i.batch = append(i.batch, m)
+	case endOfBatch:
+		i.append()
+	case synced:
+		i.routeAll(m.submissions)
+	case release:
+		i.release(m.part)
+	case discharged:
+		for _, sequence := range m.sequences {
+			i.ledger.Discharge(sequence)
+		}
+	case caughtUp:
+		i.flips = append(i.flips, m.entry)
+		i.flip()
+	case stale:
+		i.reclaim(m.entry)
+	case checkpoint:
+		i.checkpoint(m.done)
+	}
+}
+
+// append matches the waiting submissions and hands them to the journal as one group.
+func (i *ingress) append() {
+	if len(i.batch) == 0 {
+		return
+	}
+	group := i.batch
+	i.batch = nil
+	records := make([]engine.Record, 0, len(group))
+	for _, s := range group {
+		i.match(s)
+		for _, event := range s.part.Events {
+			records = append(records, engine.Record{Event: event})
+		}
+		if s.part.Request != nil {
+			records = append(records, engine.Record{Request: s.part.Request})
+		}
+	}
+	first, err := i.journal.Append(records, func() { i.send(synced{group}) })
+	if err != nil {
+		for _, s := range group {
+			i.submitted.Add(-s.bytes)
+			s.done <- err
+		}
+		return
+	}
+	for _, s := range group {
+		s.first = first
+		first += uint64(len(s.part.Events))
+		if s.part.Request != nil {
+			first++
+		}
+	}
+}
+
+// match finds whom each event is for, by the versions in force now.
+func (i *ingress) match(s *submission) {
+	s.matched = make([][]uint32, len(s.part.Events))
+	for n, event := range s.part.Events {
+		if event.Directed != "" {
+			event.Revision = i.system.table.Revision()
+			if handle, known := i.system.table.Handle(event.Directed); known {
+				s.matched[n] = []uint32{uint32(handle)}
+			}
+			continue
+		}
+		s.matched[n], event.Revision = i.system.table.Match(event.Topic, event.Tenant, nil)
+	}
+}
+
+// routeAll answers durable submissions and hands their events out.
+func (i *ingress) routeAll(submissions []*submission) {
+	now := i.system.clock()
+	for _, s := range submissions {
+		i.index(s.part)
+		for n, event := range s.part.Events {
+			if s.part.Held {
+				i.ledger.Hold(event.Ref.Sequence)
+				continue
+			}
+			i.ledger.Route(event.Ref.Sequence, i.route(event, s.matched[n], now))
+		}
+		if s.part.Request != nil {
+			i.ledger.Route(s.first+uint64(len(s.part.Events)), 0)
+		}
+		if s.part.Held {
+			i.holdMatched(s)
+		}
+		i.accepted.Add(uint64(len(s.part.Events)))
+		i.rate.add(len(s.part.Events), now)
+		i.system.accepted(i, s.part.Events)
+		i.submitted.Add(-s.bytes)
+		s.done <- nil
+	}
+	i.publish()
+}
+
+// publish lets cursors read as far as events were handed out.
+func (i *ingress) publish() { i.frontier.Store(i.ledger.Frontier()) }
+
+// route puts an event into the mailboxes of its subscriptions and counts the pairs that the
+// ledger must wait for.
+func (i *ingress) route(event *engine.Event, handles []uint32, now time.Time) (pairs int) {
+	i.system.totals.matched.Add(uint64(len(handles)))
+	for _, handle := range handles {
+		e := i.system.registry.get(engine.Handle(handle))
+		s := e.slot(i)
+		taken, full := s.offer(event, now)
+		switch {
+		case taken:
+			pairs++
+			e.wake()
+		case full:
+			// What does not fit waits in the journal: nothing is dropped, and memory is bounded.
+			s.startLag(engine.Range{From: event.Ref.Sequence}, 1)
+			i.noteDirty(e, s)
+			e.wake()
+		}
+	}
+	return pairs
+}
+
+// release hands out a part whose batch is durable in every lane.
+func (i *ingress) release(part *engine.Part) {
+	now := i.system.clock()
+	i.noteReleased(part)
+	for _, event := range part.Events {
+		i.ledger.Release(event.Ref.Sequence, i.route(event, i.takeHeld(event), now))
+	}
+	i.publish()
+	i.flip()
+}
+
+// flip ends the open stretches of subscriptions that have read everything: from the next
+// sequence on they get events by mailbox again. While a part is held the end is not known.
+func (i *ingress) flip() {
+	last := i.ledger.Next() - 1
+	if i.ledger.Frontier() != last {
+		return
+	}
+	for _, e := range i.flips {
+		s := e.slot(i)
+		s.flip(last)
+		i.noteDirty(e, s)
+		e.wake()
+	}
+	i.flips = i.flips[:0]
+}
+
+// reclaim takes back what waited too long in a mailbox: it lies behind the cursor from now
+// on, so the watermark need not wait for it.
+func (i *ingress) reclaim(e *entry) {
+	s := e.slot(i)
+	_, events := s.reclaim()
+	if len(events) == 0 {
+		return
+	}
+	for _, event := range events {
+		i.ledger.Discharge(event.Ref.Sequence)
+	}
+	i.noteDirty(e, s)
+	e.wake()
+}

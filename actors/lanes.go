@@ -1,0 +1,277 @@
+package actors
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"pannier/engine"
+	"pannier/engine/match"
+)
+
+const (
+	// defaultMaxInFlight is the shared lane's cap on attempts under way.
+	defaultMaxInFlight = 4096
+	// defaultWindowShare is the part of a window that a promoted lane gets.
+	defaultWindowShare = 0.5
+	// maxTopicCache bounds the memory of which lane a topic belongs to.
+	maxTopicCache = 10_000
+)
+
+// laneSet is the lanes of the member: the shared one, the configured ones, the promoted
+// ones, and journals of lanes that are no longer configured, which are only drained. Safe
+// for concurrent use.
+type laneSet struct {
+	system *System
+	lanes  atomic.Pointer[[]*ingress]
+
+	mu     sync.RWMutex
+	topics map[string]*ingress // a cache
+}
+
+// openLanes opens the journal of every configured and every known lane.
+func openLanes(s *System) (*laneSet, error) {
+	l := &laneSet{system: s, topics: make(map[string]*ingress)}
+	records := make(map[string]engine.LaneRecord)
+	for _, record := range s.options.Snapshot.Lanes {
+		records[record.Name] = record
+	}
+	synced := make(map[engine.JournalID]uint64)
+	for _, mark := range s.options.Snapshot.Watermarks {
+		synced[mark.Journal] = mark.Synced
+	}
+	var lanes []*ingress
+	open := func(config engine.LaneConfig) error {
+		record, known := records[config.Name]
+		if !known {
+			record = engine.LaneRecord{Name: config.Name, Journal: newJournalID()}
+			if err := s.writeAndWait(engine.PutLane{LaneRecord: record}); err != nil {
+				return err
+			}
+		}
+		delete(records, config.Name)
+		lane, err := newIngress(s, record, config, synced[record.Journal])
+		lanes = append(lanes, lane)
+		return err
+	}
+	for _, config := range s.options.Lanes {
+		if err := open(config); err != nil {
+			return nil, err
+		}
+	}
+	if err := open(sharedConfig(s.options)); err != nil {
+		return nil, err
+	}
+	for _, record := range records {
+		lane, err := newIngress(s, record, promotedConfig(record, s.options.Retention), synced[record.Journal])
+		if err != nil {
+			return nil, err
+		}
+		lanes = append(lanes, lane)
+	}
+	l.lanes.Store(&lanes)
+	for _, mark := range s.options.Snapshot.Watermarks {
+		if mark.Totals != (engine.Totals{}) {
+			s.totals.restore(mark.Totals)
+		}
+	}
+	return l, nil
+}
+
+func sharedConfig(o Options) engine.LaneConfig {
+	return engine.LaneConfig{
+		Name: engine.SharedLane, Topics: []match.Pattern{"*"}, Retention: o.Retention,
+		MaxInFlight: defaultMaxInFlight, WindowShare: 1,
+	}
+}
+
+// promotedConfig is that of a lane that nobody configured: promoted, or only drained.
+func promotedConfig(record engine.LaneRecord, retention time.Duration) engine.LaneConfig {
+	config := engine.LaneConfig{
+		Name: record.Name, Retention: retention, MaxInFlight: defaultMaxInFlight / 4, WindowShare: defaultWindowShare,
+	}
+	if record.Promoted {
+		config.Topics = []match.Pattern{match.Pattern(record.Topic)}
+	}
+	return config
+}
+
+func newIngress(s *System, record engine.LaneRecord, config engine.LaneConfig, synced uint64) (*ingress, error) {
+	journal, err := s.options.OpenJournal(record, synced)
+	if err != nil {
+		return nil, fmt.Errorf("open the journal of lane %s: %w", record.Name, err)
+	}
+	return &ingress{
+		system: s, id: record.Journal, name: record.Name, config: config, promoted: record.Topic,
+		windowShare: config.WindowShare, maxInFlight: config.MaxInFlight, journal: journal,
+	}, nil
+}
+
+func newJournalID() engine.JournalID {
+	var raw [8]byte
+	_, _ = rand.Read(raw[:]) // never fails since Go 1.24
+	return engine.JournalID(binary.BigEndian.Uint64(raw[:]))
+}
+
+func (l *laneSet) startAll() error {
+	for _, lane := range l.all() {
+		if err := l.start(lane); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *laneSet) start(lane *ingress) error {
+	props := actor.PropsFromProducer(func() actor.Actor { return lane },
+		actor.WithMailbox(newBatchMailbox))
+	pid, err := l.system.root.SpawnNamed(props, "lane-"+lane.name)
+	if err != nil {
+		return fmt.Errorf("start lane %s: %w", lane.name, err)
+	}
+	lane.pid = pid
+	return nil
+}
+
+func (l *laneSet) all() []*ingress { return *l.lanes.Load() }
+
+func (l *laneSet) byJournal(journal engine.JournalID) *ingress {
+	for _, lane := range l.all() {
+		if lane.id == journal {
+			return lane
+		}
+	}
+	return nil
+}
+
+func (l *laneSet) byName(name string) *ingress {
+	for _, lane := range l.all() {
+		if lane.name == name {
+			return lane
+		}
+	}
+	return nil
+}
+
+// of finds the lane of a topic: the first configured one that matches, a promoted one, or
+// the shared one.
+func (l *laneSet) of(topic string) *ingress {
+	l.mu.RLock()
+	lane := l.topics[topic]
+	l.mu.RUnlock()
+	if lane != nil {
+		return lane
+	}
+	for _, candidate := range l.all() {
+		if candidate.takes(topic) {
+			lane = candidate
+			break
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.topics) < maxTopicCache {
+		l.topics[topic] = lane
+	}
+	return lane
+}
+
+func (i *ingress) takes(topic string) bool {
+	for _, p := range i.config.Topics {
+		if p.Matches(topic) {
+			return true
+		}
+	}
+	return false
+}
+
+// Lane implements engine.Lanes.
+func (s *System) Lane(topic string) string { return s.lanes.of(topic).name }
+
+// Append implements engine.Lanes.
+func (s *System) Append(lane string, part *engine.Part) error {
+	if s.stopping.Load() {
+		return unavailable("the member is shutting down")
+	}
+	i := s.lanes.byName(lane)
+	var size int64
+	for _, event := range part.Events {
+		size += int64(len(event.Data))
+	}
+	if i.submitted.Add(size) > maxSubmitted {
+		i.submitted.Add(-size)
+		return &engine.Error{
+			Code: engine.CodeThrottled, Message: "events arrive faster than the disk takes them", RetryAfter: time.Second,
+		}
+	}
+	m := &submission{part: part, bytes: size, done: make(chan error, 1)}
+	i.send(m)
+	select {
+	case err := <-m.done:
+		return err
+	case <-s.stopped:
+		return unavailable("the member is shutting down")
+	}
+}
+
+func unavailable(message string) error {
+	return &engine.Error{Code: engine.CodeUnavailable, Message: message, RetryAfter: 5 * time.Second}
+}
+
+// Release implements engine.Lanes.
+func (s *System) Release(lane string, part *engine.Part) { s.lanes.byName(lane).send(release{part}) }
+
+// Journals implements engine.Lanes.
+func (s *System) Journals() []engine.LaneJournal {
+	lanes := s.lanes.all()
+	journals := make([]engine.LaneJournal, 0, len(lanes))
+	for _, lane := range lanes {
+		journals = append(journals, engine.LaneJournal{Lane: lane.name, Journal: lane.journal, Frontier: lane.frontier.Load()})
+	}
+	return journals
+}
+
+// Views implements engine.Lanes.
+func (s *System) Views() []engine.LaneView {
+	now := s.clock()
+	views := make(map[*ingress]*engine.LaneView)
+	lanes := s.lanes.all()
+	result := make([]engine.LaneView, len(lanes))
+	for n, lane := range lanes {
+		topics := make([]string, 0, len(lane.config.Topics))
+		for _, p := range lane.config.Topics {
+			topics = append(topics, string(p))
+		}
+		result[n] = engine.LaneView{
+			Name: lane.name, Topics: topics, Promoted: lane.promoted != "", EventsPerSecond: lane.rate.perSecond(now),
+			InFlight: s.attempts.inLane(lane), Retention: lane.config.Retention,
+		}
+		views[lane] = &result[n]
+	}
+	for _, e := range s.registry.all() {
+		for _, slot := range e.allSlots() {
+			view := views[slot.ingress]
+			queued, behind := slot.counts()
+			view.Backlog += uint64(queued) + behind //nolint:gosec // not negative
+			if at, waits := slot.oldest(); waits {
+				view.OldestAge = max(view.OldestAge, now.Sub(at))
+			}
+		}
+	}
+	return result
+}
+
+// writeAndWait makes changes durable before it returns.
+func (s *System) writeAndWait(changes ...engine.Write) error {
+	done := make(chan struct{})
+	if err := s.state.Write(changes, func() { close(done) }); err != nil {
+		return fmt.Errorf("write the state: %w", err)
+	}
+	<-done
+	return nil
+}

@@ -1,0 +1,239 @@
+package actors
+
+import (
+	"fmt"
+
+	"pannier/engine"
+	"pannier/engine/ledger"
+)
+
+// restore puts the durable cursors and queues back into the entries.
+func (s *System) restore(snapshot *engine.Snapshot) {
+	ending := func(id engine.SubscriptionID) *endings {
+		if s.before[id] == nil {
+			s.before[id] = &endings{done: make(map[engine.EventRef]bool)}
+		}
+		return s.before[id]
+	}
+	for _, q := range snapshot.Queues {
+		if e := s.entryOf(q.Subscription); e != nil {
+			e.queue = q
+			e.counts.records = q.Records
+			s.totals.records.Add(int64(q.Records))
+		}
+		ending(q.Subscription).records = true
+	}
+	for id, n := range snapshot.DeadCount {
+		ending(id).dead = n > 0
+		s.totals.dead.Add(int64(n))
+	}
+	for _, mark := range snapshot.DoneMarks {
+		ending(mark.Subscription).done[mark.Event] = true
+		if lane := s.lanes.byJournal(mark.Event.Journal); lane != nil {
+			lane.doneMarks = append(lane.doneMarks, mark)
+		}
+	}
+	for _, c := range snapshot.Cursors {
+		lane, e := s.lanes.byJournal(c.Journal), s.entryOf(c.Subscription)
+		if lane == nil || e == nil {
+			continue
+		}
+		slot := e.slot(lane)
+		slot.ranges, slot.waiting = c.Ranges, c.Waiting
+		for _, r := range c.Ranges {
+			slot.lagging = slot.lagging || r.Through == 0
+		}
+	}
+}
+
+// recover routes again what was accepted and is not discharged. Batches that are not whole
+// were never answered: they are dropped.
+func (s *System) recover(snapshot *engine.Snapshot) error {
+	marks := make(map[engine.JournalID]engine.Watermark)
+	released := make(map[uint64]bool)
+	for _, mark := range snapshot.Watermarks {
+		marks[mark.Journal] = mark
+		for _, id := range mark.Released {
+			released[id] = true
+		}
+	}
+	found, err := s.countBatches(marks)
+	if err != nil {
+		return err
+	}
+	for _, lane := range s.lanes.all() {
+		r := &recovery{system: s, lane: lane, mark: marks[lane.id], released: released, found: found}
+		if err := r.run(); err != nil {
+			return fmt.Errorf("recover lane %s: %w", lane.name, err)
+		}
+	}
+	return nil
+}
+
+// countBatches counts the records of each batch above the watermarks.
+func (s *System) countBatches(marks map[engine.JournalID]engine.Watermark) (map[uint64]uint32, error) {
+	found := make(map[uint64]uint32)
+	for _, lane := range s.lanes.all() {
+		mark := marks[lane.id]
+		err := lane.readAll(max(mark.Sequence, mark.Routed+1), func(_ uint64, record engine.Record) {
+			if part := partOf(record); part.ID != 0 {
+				found[part.ID]++
+			}
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read lane %s: %w", lane.name, err)
+		}
+	}
+	return found, nil
+}
+
+func partOf(record engine.Record) engine.BatchPart {
+	if record.Request != nil {
+		return record.Request.Batch
+	}
+	return record.Event.Batch
+}
+
+// readAll visits every synced record from a sequence on.
+func (i *ingress) readAll(from uint64, visit func(sequence uint64, record engine.Record)) error {
+	for last := i.journal.Synced(); from <= last; {
+		next, err := i.journal.Read(from, readRecords, func(sequence uint64, record engine.Record) bool {
+			visit(sequence, record)
+			return true
+		})
+		if err != nil {
+			return err
+		}
+		if next <= from {
+			return nil
+		}
+		from = next
+	}
+	return nil
+}
+
+// recovery routes one lane.
+type recovery struct {
+	system   *System
+	lane     *ingress
+	mark     engine.Watermark
+	released map[uint64]bool
+	found    map[uint64]uint32
+	parts    []*engine.Event // of the batch being read, for the answer of its request
+}
+
+func (r *recovery) run() error {
+	first, next := r.lane.journal.Bounds()
+	from := max(r.mark.Sequence, first, 1)
+	r.lane.ledger = ledger.New(from)
+	r.lane.recovered = next - 1
+	r.lane.durable.Store(r.mark.Sequence)
+	err := r.lane.readAll(from, func(sequence uint64, record engine.Record) {
+		r.skipTo(sequence)
+		if record.Request != nil {
+			r.request(record.Request)
+			r.lane.ledger.Route(sequence, 0)
+			return
+		}
+		r.lane.ledger.Route(sequence, r.event(record.Event))
+	})
+	r.skipTo(next)
+	r.lane.publish()
+	return err
+}
+
+// skipTo passes over damaged sequences: the journal has reported them.
+func (r *recovery) skipTo(sequence uint64) {
+	for r.lane.ledger.Next() < sequence {
+		r.lane.ledger.Route(r.lane.ledger.Next(), 0)
+	}
+}
+
+// whole tells whether a part's batch was durable in full. What was routed before the crash
+// was.
+func (r *recovery) whole(sequence uint64, part engine.BatchPart) bool {
+	return part.ID == 0 || sequence <= r.mark.Routed || r.released[part.ID] || r.found[part.ID] >= part.Count
+}
+
+func (r *recovery) event(event *engine.Event) (pairs int) {
+	s := r.system
+	if !r.whole(event.Ref.Sequence, event.Batch) {
+		if !s.dropped.Has(event) {
+			s.dropped.Add(event.Batch.ID)
+			s.write([]engine.Write{engine.PutDropped{Batch: event.Batch.ID}}, func() {})
+			s.logger.Warn("incomplete batch dropped: it was never answered", "lane", r.lane.name, "sequence", event.Ref.Sequence)
+		}
+		return 0
+	}
+	r.remember(event)
+	if event.Ref.Sequence <= r.mark.Routed && r.wasDischarged(event.Ref.Sequence) {
+		return 0
+	}
+	now := s.clock()
+	handles := s.table.MatchAt(event, nil)
+	if event.Ref.Sequence > r.mark.Routed {
+		s.totals.acceptedEvents.Add(1)
+		s.totals.matched.Add(uint64(len(handles)))
+	}
+	for _, handle := range handles {
+		e := s.registry.get(engine.Handle(handle))
+		slot := e.slot(r.lane)
+		if event.Ref.Sequence <= r.mark.Routed && slot.covers(event.Ref.Sequence) {
+			continue // counted behind the cursor before the crash
+		}
+		if s.endedBefore(e.id, event) {
+			continue
+		}
+		switch taken, full := slot.offer(event, now); {
+		case taken:
+			pairs++
+		case full:
+			slot.startLag(engine.Range{From: event.Ref.Sequence}, 1)
+			r.lane.noteDirty(e, slot)
+		}
+	}
+	return pairs
+}
+
+// remember indexes given ids that the state may not know yet.
+func (r *recovery) remember(event *engine.Event) {
+	if event.Ref.Sequence <= r.mark.Routed {
+		return
+	}
+	if event.Batch.ID != 0 {
+		if len(r.parts) > 0 && r.parts[0].Batch.ID != event.Batch.ID {
+			r.parts = nil
+		}
+		r.parts = append(r.parts, event)
+	}
+	if event.GivenID {
+		draft := engine.Draft{Topic: event.Topic, Tenant: event.Tenant, Data: event.Data}
+		r.system.keepIndex([]engine.Write{engine.PutIdentity{Identity: engine.Identity{
+			ID: event.ID, Event: event.Ref, Digest: draft.Digest(), AcceptedAt: event.AcceptedAt,
+		}}})
+	}
+	r.system.totals.matched.Add(0)
+}
+
+// request brings the answer of an Idempotency-Key back.
+func (r *recovery) request(request *engine.Request) {
+	if r.found[request.Batch.ID] < request.Batch.Count && !r.released[request.Batch.ID] && request.Batch.ID != 0 {
+		return
+	}
+	var events []*engine.Event
+	if len(r.parts) > 0 && r.parts[0].Batch.ID == request.Batch.ID {
+		events = r.parts
+	}
+	answer := engine.Answer{Key: request.Key, Digest: request.Digest, AcceptedAt: request.AcceptedAt}
+	answer.Complete(request, events)
+	r.system.keepIndex([]engine.Write{engine.PutAnswer{Answer: answer}})
+}
+
+func (r *recovery) wasDischarged(sequence uint64) bool {
+	for _, d := range r.mark.Discharged {
+		if sequence >= d.From && sequence <= d.Through {
+			return true
+		}
+	}
+	return false
+}

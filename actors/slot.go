@@ -1,0 +1,256 @@
+package actors
+
+import (
+	"sync"
+	"time"
+
+	"pannier/engine"
+)
+
+// slot is the dedicated mailbox of one lane in one subscription, and what waits behind the
+// cursor there. The ingress actor puts events in and alone decides whether the subscription
+// lags; the subscription actor takes them out. Safe for concurrent use.
+type slot struct {
+	journal engine.JournalID
+	ingress *ingress
+
+	mu    sync.Mutex
+	queue []waitingEvent // a ring: head, count
+	head  int
+	count int
+	// lagging tells that events past the last one in the queue are not put in: they lie behind
+	// the cursor.
+	lagging bool
+	// ranges is the cursor: as the subscription actor last reported it, with the changes since.
+	ranges []engine.Range
+	// changes are what the ingress actor decided and the subscription actor has not taken yet.
+	changes []slotChange
+	waiting uint64 // matched events behind the cursor
+	dirty   bool   // the cursor is to be written with the next watermark
+	listed  bool   // in the ingress actor's list of dirty slots
+	stale   bool   // asked the ingress actor to take the queue back
+}
+
+type waitingEvent struct {
+	event *engine.Event
+	at    time.Time
+}
+
+// slotChange is a decision of the ingress actor: a stretch opens, or the open one ends.
+type slotChange struct {
+	open *engine.Range
+	end  uint64 // of the open stretch, when open is nil
+}
+
+func (c slotChange) apply(ranges []engine.Range) []engine.Range {
+	if c.open != nil {
+		return append(ranges, *c.open)
+	}
+	for i := range ranges {
+		if ranges[i].Through == 0 {
+			ranges[i].Through = c.end
+		}
+	}
+	return ranges
+}
+
+func (s *slot) decide(c slotChange) {
+	s.changes = append(s.changes, c)
+	s.ranges = c.apply(s.ranges)
+	s.dirty = true
+}
+
+// takeChanges hands the decisions to the subscription actor, in their order.
+func (s *slot) takeChanges() []slotChange {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changes := s.changes
+	s.changes = nil
+	return changes
+}
+
+// snapshot gives a new actor the whole cursor; the changes are in it.
+func (s *slot) snapshot() []engine.Range {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes = nil
+	return append([]engine.Range(nil), s.ranges...)
+}
+
+// offer puts an event in unless the subscription lags; lag tells that the mailbox is full.
+func (s *slot) offer(event *engine.Event, at time.Time) (taken, lag bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lagging {
+		s.waiting++
+		s.dirty = true
+		return false, false
+	}
+	if s.count == engine.MailboxCapacity {
+		return false, true
+	}
+	if s.count == len(s.queue) {
+		s.grow()
+	}
+	s.queue[(s.head+s.count)%len(s.queue)] = waitingEvent{event: event, at: at}
+	s.count++
+	return true, false
+}
+
+// grow makes the ring larger: an idle subscription has none.
+func (s *slot) grow() {
+	ring := make([]waitingEvent, max(4, 2*len(s.queue)))
+	for i := range s.count {
+		ring[i] = s.queue[(s.head+i)%len(s.queue)]
+	}
+	s.queue, s.head = ring, 0
+}
+
+func (s *slot) take() (*engine.Event, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count == 0 {
+		return nil, false
+	}
+	event := s.queue[s.head].event
+	s.queue[s.head] = waitingEvent{}
+	s.head = (s.head + 1) % len(s.queue)
+	s.count--
+	if s.count == 0 && len(s.queue) > 32 {
+		s.queue, s.head = nil, 0
+	}
+	return event, true
+}
+
+func (s *slot) oldest() (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count == 0 {
+		return time.Time{}, false
+	}
+	return s.queue[s.head].at, true
+}
+
+// putBack puts events that a crashed actor had taken in front again.
+func (s *slot) putBack(events []*engine.Event, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ring := make([]waitingEvent, 0, len(events)+s.count)
+	for _, event := range events {
+		ring = append(ring, waitingEvent{event: event, at: at})
+	}
+	for i := range s.count {
+		ring = append(ring, s.queue[(s.head+i)%len(s.queue)])
+	}
+	s.queue, s.head, s.count = ring, 0, len(ring)
+}
+
+// startLag opens a stretch at from.
+func (s *slot) startLag(r engine.Range, waiting uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lagging = s.lagging || r.Through == 0
+	s.waiting += waiting
+	s.decide(slotChange{open: &r})
+}
+
+// reclaim empties the queue into a stretch: its events waited too long in memory. An open
+// stretch that follows stays as it is.
+func (s *slot) reclaim() (r engine.Range, events []*engine.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stale = false
+	if s.count == 0 {
+		return engine.Range{}, nil
+	}
+	events = make([]*engine.Event, s.count)
+	for i := range s.count {
+		events[i] = s.queue[(s.head+i)%len(s.queue)].event
+	}
+	r.From = events[0].Ref.Sequence
+	if s.lagging {
+		r.Through = events[len(events)-1].Ref.Sequence
+	}
+	s.lagging = true
+	s.queue, s.head, s.count = nil, 0, 0
+	s.waiting += uint64(len(events))
+	s.decide(slotChange{open: &r})
+	return r, events
+}
+
+// flip ends the open stretch: events after through come by mailbox again.
+func (s *slot) flip(through uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lagging = false
+	s.decide(slotChange{end: through})
+}
+
+// report notes how far the subscription actor has settled what lies behind the cursor.
+func (s *slot) report(ranges []engine.Range, settled uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.changes {
+		ranges = c.apply(ranges)
+	}
+	s.ranges = ranges
+	s.waiting -= min(settled, s.waiting)
+	if len(ranges) == 0 {
+		s.waiting = 0
+	}
+	s.dirty = true
+}
+
+// cursor is what is to be written; ok is false when nothing changed.
+func (s *slot) cursor(id engine.SubscriptionID) (write engine.Write, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listed = false
+	if !s.dirty {
+		return nil, false
+	}
+	s.dirty = false
+	if len(s.ranges) == 0 {
+		return engine.DropCursor{Subscription: id, Journal: s.journal}, true
+	}
+	return engine.PutCursor{Cursor: engine.Cursor{
+		Subscription: id, Journal: s.journal, Ranges: append([]engine.Range(nil), s.ranges...), Waiting: s.waiting,
+	}}, true
+}
+
+// covers tells whether sequence lies behind the cursor.
+func (s *slot) covers(sequence uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.ranges {
+		if sequence >= r.From && (r.Through == 0 || sequence <= r.Through) {
+			return true
+		}
+	}
+	return false
+}
+
+// counts gives what waits in the queue and behind the cursor.
+func (s *slot) counts() (queued int, behind uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count, s.waiting
+}
+
+// empty tells whether nothing waits.
+func (s *slot) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count == 0 && len(s.ranges) == 0 && !s.dirty && !s.lagging
+}
+
+// needsCheckpoint marks the slot as listed; it reports whether it was not.
+func (s *slot) needsCheckpoint() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.dirty || s.listed {
+		return false
+	}
+	s.listed = true
+	return true
+}

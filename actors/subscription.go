@@ -1,0 +1,272 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"pannier/engine"
+	"pannier/engine/delivery"
+)
+
+// Fourth hop of the straight path: before it actors/ingress.go put an event into the
+// mailbox of its lane; after it engine/egress/send.go makes the attempt, whose end comes
+// back here to be settled.
+
+// The messages of a subscription actor, beside wakeUp, retire and attemptEnded.
+type (
+	// committed tells that writes of this actor are durable.
+	committed struct{ pairs []delivery.Pair }
+	// loaded is a page of the retry records.
+	loaded struct {
+		records []engine.RetryRecord
+		last    bool
+	}
+	// changed tells that a new version is in force.
+	changed struct{ done chan<- struct{} }
+	// insert adds a retry record of a manual retry or a replay.
+	insert struct {
+		record engine.RetryRecord
+		with   []engine.Write
+		done   chan<- error
+	}
+	// look asks for a description.
+	look struct {
+		answer chan<- engine.SubscriptionWork
+	}
+	// expire gives up what left a lane's retention.
+	expire struct {
+		journal engine.JournalID
+		through uint64
+		gone    chan<- []engine.Range
+	}
+	// stopWork begins the shutdown: no attempt is started any more.
+	stopWork struct{}
+)
+
+// subscriptionActor drives the machine of one subscription: it takes what happened to it
+// and does what it says. It never waits for a disk or a network.
+type subscriptionActor struct {
+	system  *System
+	entry   *entry
+	machine *delivery.Machine
+	self    *actor.PID
+
+	pending  int // writes, reads and loads under way
+	lastWork time.Time
+}
+
+func newSubscriptionActor(s *System, e *entry) *subscriptionActor {
+	return &subscriptionActor{system: s, entry: e}
+}
+
+// Receive implements actor.Actor.
+func (a *subscriptionActor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		a.self = ctx.Self()
+		a.start()
+	case endOfBatch:
+		a.turn()
+	case wakeUp:
+		a.entry.heard()
+	case attemptEnded:
+		a.machine.Ended(m.key, m.event, m.result, a.system.clock())
+	case committed:
+		a.pending--
+		a.machine.Committed(m.pairs)
+	case readDone:
+		a.pending--
+		a.machine.ReadDone(m.read, m.events, m.next, m.end)
+	case loaded:
+		if m.last {
+			a.pending--
+		}
+		a.machine.Load(m.records, m.last, a.system.clock())
+	case changed:
+		a.machine.Change(a.system.table.Latest(a.entry.handle), a.system.clock())
+		a.turn()
+		close(m.done)
+	case insert:
+		a.insert(m)
+	case look:
+		m.answer <- a.describe()
+	case expire:
+		a.takeChanges()
+		m.gone <- a.machine.Expire(m.journal, m.through)
+	case stopWork:
+		a.machine.Stop()
+	case retire:
+		a.retire(ctx)
+	}
+}
+
+// start builds the machine from what is durable, and from what a crashed one left.
+func (a *subscriptionActor) start() {
+	e, now := a.entry, a.system.clock()
+	a.lastWork = now
+	e.mu.Lock()
+	before := e.machine
+	queue := e.queue
+	e.mu.Unlock()
+	if before != nil {
+		a.salvage(before, now)
+		queue.Records = max(queue.Records, 1) // whatever there is, it is loaded again
+		queue.Circuit = before.View(now).Circuit
+	}
+	a.machine = delivery.New(delivery.Options{
+		Subscription: a.system.table.Latest(e.handle), Mailbox: e, Random: a.system.random,
+		Watermark: a.system.watermark, Queue: queue, Quarantined: e.quarantined(),
+	}, now)
+	if a.system.stopping.Load() {
+		a.machine.Stop()
+	}
+	e.mu.Lock()
+	e.machine = a.machine
+	e.mu.Unlock()
+	if queue.Records > 0 {
+		a.load()
+	}
+}
+
+// salvage does what a crashed machine had decided and puts back what it held.
+func (a *subscriptionActor) salvage(before *delivery.Machine, now time.Time) {
+	effects := before.Flush()
+	effects.Attempts, effects.Reads = nil, nil
+	a.perform(effects)
+	for _, s := range a.entry.allSlots() {
+		if events := before.Outstanding(s.journal); len(events) > 0 {
+			s.putBack(events, now)
+		}
+	}
+}
+
+// load reads the retry records behind everything that was written before.
+func (a *subscriptionActor) load() {
+	a.pending++
+	e, s := a.entry, a.system
+	s.background(func() { s.loadRecords(e) })
+}
+
+// turn does what the messages of a batch made possible.
+func (a *subscriptionActor) turn() {
+	now := a.system.clock()
+	a.takeChanges()
+	wake := a.machine.Step(now)
+	effects := a.machine.Flush()
+	a.perform(effects)
+	if len(effects.Attempts) > 0 || len(effects.Discharged) > 0 || a.machine.InFlight() > 0 {
+		a.lastWork = now
+	}
+	a.reportCursors()
+	a.reportCounts(now)
+	a.system.timers.set(a.entry, wake)
+	a.entry.noteWork(a.lastWork)
+}
+
+// takeChanges lets the machine know what the ingress actors decided, lanes it has not seen
+// included.
+func (a *subscriptionActor) takeChanges() {
+	for _, s := range a.entry.allSlots() {
+		if !a.machine.HasLane(s.journal) {
+			// The slot's ranges hold the changes already.
+			a.machine.Lane(s.journal, s.ingress.windowShare, s.snapshot())
+			continue
+		}
+		for _, c := range s.takeChanges() {
+			if c.open != nil {
+				a.machine.Lagging(s.journal, *c.open)
+			} else {
+				a.machine.Flipped(s.journal, c.end)
+			}
+		}
+	}
+}
+
+// perform carries out the machine's effects.
+func (a *subscriptionActor) perform(effects delivery.Effects) {
+	a.performThen(effects, func() {})
+}
+
+// performThen calls durable once the writes are.
+func (a *subscriptionActor) performThen(effects delivery.Effects, durable func()) {
+	s, e := a.system, a.entry
+	if len(effects.Writes) > 0 {
+		a.pending++
+		s.noteDoneMarks(effects.Writes)
+		s.write(effects.Writes, func() {
+			durable()
+			e.send(committed{effects.AfterWrites})
+		})
+	}
+	s.discharge(effects.Discharged)
+	for _, attempt := range effects.Attempts {
+		s.attempts.submit(attemptJob{entry: e, lane: s.ingressOf(attempt.Key.Event.Journal), attempt: attempt})
+	}
+	for _, read := range effects.Reads {
+		a.pending++
+		s.readers.submit(e, read)
+	}
+	for _, journal := range effects.CaughtUp {
+		s.ingressOf(journal).send(caughtUp{e})
+	}
+	for _, journal := range effects.Stale {
+		s.ingressOf(journal).send(stale{e})
+	}
+	for _, end := range effects.Ends {
+		s.note(end)
+	}
+	if effects.Disable {
+		s.background(func() { s.disable(e.id) })
+	}
+	if effects.Purge {
+		s.purge(e)
+	}
+}
+
+// reportCursors gives the ingress actors what a crash would have to read again.
+func (a *subscriptionActor) reportCursors() {
+	for _, s := range a.entry.allSlots() {
+		if ranges, settled, moved := a.machine.Waiting(s.journal); moved {
+			s.report(ranges, settled)
+			s.ingress.noteDirty(a.entry, s)
+		}
+	}
+}
+
+func (a *subscriptionActor) reportCounts(now time.Time) {
+	health := a.machine.Health()
+	records, flights := a.machine.Counts()
+	a.entry.reportCounts(counts{flights: flights, records: records, open: health == engine.HealthOpen}, a.machine.OldestDue(now))
+}
+
+func (a *subscriptionActor) insert(m insert) {
+	if !a.machine.Insert(m.record, m.with) {
+		m.done <- engine.Errorf(engine.CodeConflict, "the delivery is still under way")
+		return
+	}
+	a.system.noteInsert(m.record)
+	a.performThen(a.machine.Flush(), func() { m.done <- nil })
+}
+
+func (a *subscriptionActor) describe() engine.SubscriptionWork {
+	view := a.machine.View(a.system.clock())
+	work := engine.SubscriptionWork{
+		Health: view.Health, Attempting: make(map[engine.EventRef]int, len(view.InFlight)), Due: view.Due,
+	}
+	for ref, record := range view.InFlight {
+		work.Attempting[ref] = record.Attempts
+	}
+	return work
+}
+
+// retire answers the supervisor: an actor with nothing in memory stops.
+func (a *subscriptionActor) retire(ctx actor.Context) {
+	a.takeChanges()
+	if a.pending > 0 || !a.machine.Idle() {
+		a.entry.stay()
+		return
+	}
+	a.entry.keepQueue(a.machine.Queue())
+	ctx.Stop(ctx.Self())
+}

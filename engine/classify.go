@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// classifier says in which state the deliveries of one subscription are. It holds a
+// picture of what is in memory, taken when it was made.
+type classifier struct {
+	engine       *Engine
+	subscription *Subscription
+	work         SubscriptionWork
+}
+
+func (e *Engine) classifier(ctx context.Context, s *Subscription) (*classifier, error) {
+	work, err := e.deliveries.Look(ctx, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &classifier{engine: e, subscription: s, work: work}, nil
+}
+
+// view describes the delivery of an event that was for the subscription. What is neither in
+// memory, nor a retry record, nor a dead letter, nor behind a cursor has been delivered.
+func (c *classifier) view(ctx context.Context, event *Event) (DeliveryView, error) {
+	key := event.Key()
+	view := DeliveryView{
+		ID: DeliveryID(event.Ref, c.subscription.ID), EventID: event.ID, SubscriptionID: c.subscription.ID,
+		Topic: event.Topic, AcceptedAt: event.AcceptedAt,
+	}
+	if attempts, flying := c.work.Attempting[event.Ref]; flying {
+		view.State, view.Attempts = DeliveryAttempting, attempts
+		return view, nil
+	}
+	record, found, err := c.engine.state.RetryRecord(ctx, c.subscription.ID, key)
+	if err != nil {
+		return view, err
+	}
+	if found {
+		view.State, view.Attempts = DeliveryWaiting, record.Attempts
+		view.LastOutcome, view.LastStatus = record.LastOutcome, record.LastStatus
+		view.NextAttemptAt = c.work.Due[key]
+		if view.NextAttemptAt.IsZero() {
+			view.NextAttemptAt = record.Due
+		}
+		return view, nil
+	}
+	dead, found, err := c.engine.state.DeadLetter(ctx, c.subscription.ID, key)
+	if err != nil {
+		return view, err
+	}
+	if found {
+		return deadView(view, &dead), nil
+	}
+	return c.settled(ctx, view, event)
+}
+
+func deadView(view DeliveryView, dead *DeadLetter) DeliveryView {
+	view.State, view.Reason, view.Attempts = DeliveryDead, dead.Reason, dead.Attempts
+	view.LastOutcome, view.LastStatus = dead.LastOutcome, dead.LastStatus
+	return view
+}
+
+// settled tells a delivered event from one that was never attempted.
+func (c *classifier) settled(ctx context.Context, view DeliveryView, event *Event) (DeliveryView, error) {
+	view.State = DeliveryWaiting
+	if c.work.Mailbox[event.Ref] {
+		return view, nil
+	}
+	attempts, err := c.engine.history.Attempts(ctx, c.subscription.ID, event.Key())
+	if err != nil {
+		attempts = nil // the history is a log: without it the state below still holds
+	}
+	for _, attempt := range attempts {
+		view.Attempts = max(view.Attempts, attempt.Number)
+		view.LastOutcome, view.LastStatus = attempt.Outcome, attempt.Status
+		if attempt.Outcome == OutcomeSuccess {
+			view.State = DeliveryDelivered
+			view.DeliveredAt = attempt.StartedAt.Add(attempt.Duration)
+		}
+	}
+	if view.State == DeliveryDelivered {
+		return view, nil
+	}
+	if c.behind(event.Ref) {
+		view.Attempts = 0
+		return view, nil
+	}
+	if c.engine.expired.has(c.subscription.ID, event.Ref) {
+		view.State, view.Reason = DeliveryDead, ReasonExpired
+		return view, nil
+	}
+	view.State = DeliveryDelivered
+	view.Attempts = max(view.Attempts, 1)
+	return view, nil
+}
+
+func (c *classifier) behind(ref EventRef) bool {
+	for _, r := range c.work.Behind[ref.Journal] {
+		if ref.Sequence >= r.From && (r.Through == 0 || ref.Sequence <= r.Through) {
+			return true
+		}
+	}
+	return false
+}
+
+// oldestPending bounds where anything that is not settled can be found.
+func (c *classifier) oldestPending() time.Time {
+	if c.work.OldestMilli == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(c.work.OldestMilli)
+}

@@ -1,0 +1,261 @@
+package delivery
+
+import (
+	"time"
+
+	"pannier/engine"
+)
+
+// Ended settles an attempt that ended at now. event is the attempted event (fetched by the
+// driver where the Attempt had none). An end that no flight waits for is ignored: the
+// actor was restarted since.
+func (m *Machine) Ended(key engine.DeliveryKey, event *engine.Event, result engine.Result, now time.Time) {
+	f, found := m.flights[key.Event]
+	if !found {
+		return
+	}
+	if f.event == nil {
+		f.event = event
+	}
+	m.handling = f // stays set if settling crashes
+	m.land(f)
+	if m.sub.Deleted {
+		m.discharge(f)
+	} else {
+		m.settle(f, result, now)
+	}
+	m.handling = nil
+}
+
+func (m *Machine) settle(f *flight, result engine.Result, now time.Time) {
+	m.feedCircuit(f, result, now)
+	decision := engine.Settle(m.sub, f.record.Used, f.record.Once, result, m.random())
+	if decision.Kind != engine.Unchanged {
+		m.out.Ends = append(m.out.Ends, End{
+			Attempt: engine.Attempt{
+				Subscription: m.sub.ID, Key: f.key, Number: f.record.Attempts + 1,
+				StartedAt: f.started, Duration: now.Sub(f.started), Outcome: result.Outcome,
+				Status: result.Status, Error: result.Error, Excerpt: result.Excerpt, TraceID: result.TraceID,
+			},
+			Event: f.event, Decision: decision, First: f.record.Attempts == 0, Again: f.record.Delivered,
+		})
+	}
+	switch decision.Kind {
+	case engine.Delivered:
+		m.deliver(f)
+	case engine.Later:
+		f.record.Attempts++
+		f.record.Used++
+		m.keep(f, result, m.circuit.Own(now).Add(decision.Delay))
+		m.retries.put(f.record)
+	case engine.Dead:
+		f.record.Attempts++
+		m.die(f, result, decision.Reason, now)
+		m.out.Disable = m.out.Disable || decision.Disable
+	case engine.Unchanged:
+		m.resume(f, now)
+	}
+}
+
+// feedCircuit counts the end for the circuit. An interrupted attempt says nothing about the
+// endpoint, a blocked one never reached it.
+func (m *Machine) feedCircuit(f *flight, result engine.Result, now time.Time) {
+	switch result.Outcome {
+	case engine.OutcomeInterrupted:
+	case engine.OutcomeSuccess:
+		wasOpen := m.circuit.Open
+		m.circuit.Succeeded(now)
+		if wasOpen {
+			m.putQueue()
+		}
+	default:
+		m.circuit.Failed(now, f.probe)
+	}
+}
+
+// deliver ends a delivery with success: a first attempt leaves no trace in the state.
+func (m *Machine) deliver(f *flight) {
+	if f.kept {
+		m.drop(f)
+		return
+	}
+	m.discharge(f)
+}
+
+// drop removes the retry record of a settled delivery.
+func (m *Machine) drop(f *flight) {
+	m.records--
+	m.out.Writes = append(m.out.Writes, engine.DropRetryRecord{Subscription: m.sub.ID, Key: f.key})
+	if f.key.Event.Sequence >= m.watermark(f.key.Event.Journal) {
+		m.out.Writes = append(m.out.Writes, engine.PutDoneMark{DoneMark: engine.DoneMark{
+			Subscription: m.sub.ID, Event: f.key.Event,
+		}})
+	}
+	m.putQueue()
+}
+
+// keep writes the flight's retry record, due at a time of the subscription's own clock.
+func (m *Machine) keep(f *flight, result engine.Result, due time.Time) {
+	f.record.Due = due
+	f.record.LastOutcome, f.record.LastStatus = result.Outcome, result.Status
+	if !f.kept {
+		m.noteRecord(f.key)
+		m.afterWrites(f)
+	}
+	f.kept = true
+	m.out.Writes = append(m.out.Writes, engine.PutRetryRecord{RetryRecord: f.record})
+	m.putQueue()
+}
+
+// die ends a delivery as a dead letter. A manual retry of what was delivered once only
+// loses its retry record.
+func (m *Machine) die(f *flight, result engine.Result, reason engine.Reason, now time.Time) {
+	if f.record.Delivered {
+		m.drop(f)
+		return
+	}
+	m.out.Writes = append(m.out.Writes, engine.PutDeadLetter{DeadLetter: engine.DeadLetter{
+		Subscription: m.sub.ID, Key: f.key, Reason: reason, Attempts: f.record.Attempts,
+		LastOutcome: result.Outcome, LastStatus: result.Status, DiedAt: now, Event: f.event,
+	}})
+	if f.kept {
+		m.drop(f)
+		return
+	}
+	m.afterWrites(f)
+}
+
+// resume puts an interrupted delivery back where it was.
+func (m *Machine) resume(f *flight, now time.Time) {
+	if f.kept {
+		f.record.Due = earliest(f.record.Due, m.circuit.Own(now))
+		m.retries.put(f.record)
+		return
+	}
+	// A first attempt has nothing on disk: a retry record takes its place, so that neither the
+	// ledger nor the cursor waits for it.
+	m.keep(f, engine.Result{Outcome: engine.OutcomeInterrupted}, m.circuit.Own(now))
+	m.retries.put(f.record)
+}
+
+// spillSlow writes retry records for first attempts that take too long: the lane's
+// watermark no longer waits for them.
+func (m *Machine) spillSlow(now time.Time) {
+	for _, f := range m.flights {
+		if !f.kept && now.Sub(f.started) >= engine.SpillAfter {
+			m.keep(f, engine.Result{}, m.circuit.Own(f.started))
+		}
+	}
+}
+
+// Insert adds a retry record made by a manual retry or a replay. with is written in the
+// same group. It reports false, and changes nothing, while the delivery is under way.
+func (m *Machine) Insert(record engine.RetryRecord, with []engine.Write) bool {
+	if _, flying := m.flights[record.Key.Event]; flying {
+		return false
+	}
+	if _, waits := m.retries.get(record.Key); waits {
+		return false
+	}
+	m.noteRecord(record.Key)
+	m.out.Writes = append(m.out.Writes, engine.PutRetryRecord{RetryRecord: record})
+	m.out.Writes = append(m.out.Writes, with...)
+	m.putQueue()
+	m.retries.put(record)
+	return true
+}
+
+// Own is the subscription's own time, in which retry records are due.
+func (m *Machine) Own(now time.Time) time.Time { return m.circuit.Own(now) }
+
+// Load gives a page of the retry records that were on disk; last tells that it was the
+// last one. Due times beyond the longest delay, left by a clock that went back, are clamped.
+func (m *Machine) Load(records []engine.RetryRecord, last bool, now time.Time) {
+	latest := m.circuit.Own(now).Add(m.sub.Retry.MaxDelay)
+	for _, record := range records {
+		if _, flying := m.flights[record.Key.Event]; flying {
+			continue
+		}
+		record.Due = earliest(record.Due, latest)
+		m.retries.put(record)
+	}
+	if last {
+		m.loaded = true
+		m.records = m.retries.len() + m.keptFlights()
+	}
+}
+
+func (m *Machine) keptFlights() int {
+	n := 0
+	for _, f := range m.flights {
+		if f.kept {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *Machine) noteRecord(key engine.DeliveryKey) {
+	if m.records == 0 || key.AcceptedMilli < m.oldestMilli {
+		m.oldestMilli = key.AcceptedMilli
+	}
+	m.records++
+}
+
+// putQueue writes the durable timer beside the changes of this turn; writing it again later
+// in the same group replaces it.
+func (m *Machine) putQueue() {
+	if m.records == 0 && !m.circuit.Open {
+		m.circuit.Frozen = 0 // nothing is due on the own clock any more
+		m.out.Writes = append(m.out.Writes, engine.DropQueue{Subscription: m.sub.ID})
+		return
+	}
+	queue := engine.Queue{
+		Subscription: m.sub.ID, Records: m.records, OldestMilli: m.oldestMilli, Circuit: m.circuit.CircuitState,
+	}
+	if due, waits := m.retries.next(); waits {
+		queue.NextDue = m.circuit.Wall(due)
+	}
+	for _, f := range m.flights {
+		if f.kept {
+			queue.NextDue = f.started // due at once after a crash
+			break
+		}
+	}
+	if m.circuit.Open {
+		queue.NextDue = m.circuit.ProbeAt
+	}
+	m.out.Writes = append(m.out.Writes, engine.PutQueue{Queue: queue})
+}
+
+// discharge reports a pair that ended without a write; afterWrites one that waits for the
+// writes of this turn.
+func (m *Machine) discharge(f *flight) {
+	if f.kept || f.lane == nil {
+		return
+	}
+	m.dischargePair(Pair{Event: f.key.Event, Live: f.live})
+}
+
+func (m *Machine) afterWrites(f *flight) {
+	if f.lane != nil {
+		m.out.AfterWrites = append(m.out.AfterWrites, Pair{Event: f.key.Event, Live: f.live})
+	}
+}
+
+// Committed discharges the pairs whose writes are durable.
+func (m *Machine) Committed(pairs []Pair) {
+	for _, p := range pairs {
+		m.dischargePair(p)
+	}
+}
+
+func (m *Machine) dischargePair(p Pair) {
+	if p.Live {
+		m.out.Discharged = append(m.out.Discharged, p.Event)
+		return
+	}
+	if l := m.lane(p.Event.Journal); l != nil {
+		l.settled(p.Event.Sequence)
+	}
+}

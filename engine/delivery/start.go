@@ -1,0 +1,152 @@
+package delivery
+
+import (
+	"math"
+	"time"
+
+	"pannier/engine"
+)
+
+// startWork fills the window: the retries and the lanes take turns, so that none of them
+// starves another.
+func (m *Machine) startWork(now time.Time) {
+	if m.circuit.Open {
+		m.startProbe(now)
+		return
+	}
+	for idle := 0; idle <= len(m.lanes); {
+		if len(m.flights) >= m.sub.MaxInFlight || !m.rate.allow(now) {
+			return
+		}
+		turn := m.turn % (len(m.lanes) + 1)
+		m.turn = turn + 1
+		started := false
+		if turn == 0 {
+			started = m.startDue(now)
+		} else {
+			started = m.startFirst(m.lanes[turn-1], now, false)
+		}
+		if started {
+			idle = 0
+		} else {
+			idle++
+		}
+	}
+}
+
+// startDue attempts the retry record that is due first. Retries may hold half of the
+// window while first attempts wait.
+func (m *Machine) startDue(now time.Time) bool {
+	due, waits := m.retries.next()
+	if !waits || due.After(m.circuit.Own(now)) {
+		return false
+	}
+	if m.retryFlights >= max(1, m.sub.MaxInFlight/2) && m.hasFirstAttempts() {
+		return false
+	}
+	m.beginRetry(m.retries.pop(), now, false)
+	return true
+}
+
+// startFirst makes the first attempt of a lane's next event: from the journal when the
+// subscription lags there, from the mailbox otherwise.
+func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
+	window := int(math.Ceil(float64(m.sub.MaxInFlight) * l.share))
+	if l.inFlight >= max(1, window) || m.records >= engine.MaxRetryRecords {
+		return false
+	}
+	if len(l.buffer) > 0 {
+		event := l.buffer[0]
+		l.buffer[0] = nil
+		l.buffer = l.buffer[1:]
+		m.beginFirst(l, event, false, now, probe)
+		return true
+	}
+	m.read(l)
+	event, found := m.mailbox.Take(l.journal)
+	if !found {
+		return false
+	}
+	m.beginFirst(l, event, true, now, probe)
+	return true
+}
+
+// startProbe makes one attempt while the circuit is open: of a delivery that had none, if
+// there is one, so that no schedule is used up by probing.
+func (m *Machine) startProbe(now time.Time) {
+	if m.probing || now.Before(m.circuit.ProbeAt) || !m.rate.allow(now) || len(m.flights) >= m.sub.MaxInFlight {
+		return
+	}
+	for range m.lanes {
+		l := m.lanes[m.turn%len(m.lanes)]
+		m.turn++
+		if m.startFirst(l, now, true) {
+			m.probing = true
+			return
+		}
+		if l.reading {
+			return // the journal will give one
+		}
+	}
+	if m.retries.len() > 0 {
+		m.beginRetry(m.retries.popFreshest(), now, true)
+		m.probing = true
+	}
+}
+
+func (m *Machine) hasFirstAttempts() bool {
+	for _, l := range m.lanes {
+		if len(l.buffer) > 0 {
+			return true
+		}
+		if _, waits := m.mailbox.Oldest(l.journal); waits {
+			return true
+		}
+		for _, s := range l.stretches {
+			if s.unread() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m *Machine) beginFirst(l *lane, event *engine.Event, live bool, now time.Time, probe bool) {
+	f := &flight{
+		key: event.Key(), event: event, lane: l, live: live, started: now, probe: probe,
+		record: engine.RetryRecord{Subscription: m.sub.ID, Key: event.Key()},
+	}
+	l.inFlight++
+	m.begin(f)
+}
+
+func (m *Machine) beginRetry(record engine.RetryRecord, now time.Time, probe bool) {
+	m.retryFlights++
+	m.begin(&flight{key: record.Key, record: record, kept: true, started: now, probe: probe})
+}
+
+func (m *Machine) begin(f *flight) {
+	m.flights[f.key.Event] = f
+	if m.quarantined[f.key.Event] {
+		m.land(f)
+		m.die(f, engine.Result{}, engine.ReasonQuarantined, f.started)
+		return
+	}
+	m.rate.take()
+	m.out.Attempts = append(m.out.Attempts, Attempt{
+		Key: f.key, Event: f.event, Record: f.record, Number: f.record.Attempts + 1,
+	})
+}
+
+// land takes a flight out of the window.
+func (m *Machine) land(f *flight) {
+	delete(m.flights, f.key.Event)
+	if f.lane != nil {
+		f.lane.inFlight--
+	} else {
+		m.retryFlights--
+	}
+	if f.probe {
+		m.probing = false
+	}
+}

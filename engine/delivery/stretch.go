@@ -1,0 +1,37 @@
+package delivery
+
+import "pannier/engine"
+
+// stretch is the part of a lane's journal that waits behind the subscription's cursor.
+//
+//	from ........ low ......... next ............ through
+//	└─ settled ─┘ └─ read, not ─┘ └─ still to be ─┘  (0: the ingress actor still adds
+//	                 settled         read                events at the end)
+//
+// Only the ingress actor opens one (the mailbox was full, or its events waited too long)
+// and only it gives one its end: it names the sequence after which events come by mailbox
+// again.
+type stretch struct {
+	next    uint64
+	through uint64
+	open    map[uint64]struct{} // read and not settled
+}
+
+func newStretch(r engine.Range) *stretch {
+	return &stretch{next: r.From, through: r.Through, open: make(map[uint64]struct{})}
+}
+
+// unread tells whether there may be more to read.
+func (s *stretch) unread() bool { return s.through == 0 || s.next <= s.through }
+
+// done tells whether every event of the stretch is settled.
+func (s *stretch) done() bool { return !s.unread() && len(s.open) == 0 }
+
+// pending is what a crash would have to read again.
+func (s *stretch) pending() engine.Range {
+	low := s.next
+	for sequence := range s.open {
+		low = min(low, sequence)
+	}
+	return engine.Range{From: low, Through: s.through}
+}

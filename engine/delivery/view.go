@@ -1,0 +1,69 @@
+package delivery
+
+import (
+	"time"
+
+	"pannier/engine"
+)
+
+// View is what the API shows of a subscription that is at work.
+type View struct {
+	Health    engine.Health
+	InFlight  map[engine.EventRef]engine.RetryRecord // under way: attempts so far
+	Due       map[engine.DeliveryKey]time.Time       // wall time of the retry records in memory
+	Records   int
+	OldestDue time.Time // of what is due and not under way; zero: nothing
+	Circuit   engine.CircuitState
+}
+
+// View copies the state at now.
+func (m *Machine) View(now time.Time) View {
+	v := View{
+		Health: m.Health(), Records: m.records, Circuit: m.circuit.CircuitState,
+		InFlight: make(map[engine.EventRef]engine.RetryRecord, len(m.flights)),
+		Due:      make(map[engine.DeliveryKey]time.Time, m.retries.len()),
+	}
+	for ref, f := range m.flights {
+		v.InFlight[ref] = f.record
+	}
+	for key, item := range m.retries.byKey {
+		v.Due[key] = m.circuit.Wall(item.record.Due)
+	}
+	if due, waits := m.retries.next(); waits && !due.After(m.circuit.Own(now)) {
+		v.OldestDue = m.circuit.Wall(due)
+	}
+	return v
+}
+
+// Health is the state an operator sees first.
+func (m *Machine) Health() engine.Health {
+	switch {
+	case !m.sub.Enabled:
+		return engine.HealthDisabled
+	case m.circuit.Open:
+		return engine.HealthOpen
+	case m.records > 0:
+		return engine.HealthRetrying
+	}
+	return engine.HealthHealthy
+}
+
+// Counts gives the retry records that are not under way and the attempts that are.
+func (m *Machine) Counts() (records, flights int) {
+	return max(0, m.records-m.keptFlights()), len(m.flights)
+}
+
+// OldestDue is the wall time since which the longest waiting record is due; zero: none.
+func (m *Machine) OldestDue(now time.Time) time.Time {
+	if due, waits := m.retries.next(); waits && !due.After(m.circuit.Own(now)) {
+		return m.circuit.Wall(due)
+	}
+	return time.Time{}
+}
+
+// Queue is the durable state that a later machine starts from.
+func (m *Machine) Queue() engine.Queue {
+	return engine.Queue{
+		Subscription: m.sub.ID, Records: m.records, OldestMilli: m.oldestMilli, Circuit: m.circuit.CircuitState,
+	}
+}

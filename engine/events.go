@@ -1,0 +1,73 @@
+package engine
+
+import "context"
+
+// Event finds one retained event. Errors: not_found.
+func (e *Engine) Event(ctx context.Context, caller Caller, id string) (*Event, error) {
+	event, err := e.lookup(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if event == nil || event.Data == nil || !callerSeesEvent(caller, event) {
+		return nil, Errorf(CodeNotFound, "no such event")
+	}
+	return event, nil
+}
+
+// callerSeesEvent: an event without a tenant reaches every tenant.
+func callerSeesEvent(caller Caller, event *Event) bool {
+	return event.Tenant == "" || caller.Sees(event.Tenant)
+}
+
+// lookup finds an event by id, nil when there is none. Its Data is nil when only a stub is
+// left.
+func (e *Engine) lookup(ctx context.Context, id string) (*Event, error) {
+	ref, ours := ParseEventID(id)
+	if ours {
+		if event := e.at(ref); event != nil && event.ID == id {
+			return event, nil
+		}
+	}
+	identity, found, err := e.findIdentity(ctx, id)
+	if err != nil || !found {
+		return nil, err
+	}
+	return e.at(identity.Event), nil
+}
+
+// at reads the event at a place of a journal, nil when there is none that was answered.
+func (e *Engine) at(ref EventRef) *Event {
+	for _, lane := range e.lanes.Journals() {
+		if lane.Journal.ID() != ref.Journal || ref.Sequence > lane.Frontier {
+			continue
+		}
+		record, err := lane.Journal.Get(ref.Sequence)
+		if err != nil || record.Event == nil || e.dropped.Has(record.Event) {
+			return nil
+		}
+		return record.Event
+	}
+	return nil
+}
+
+// Events lists retained events, newest last. Errors: invalid.
+func (e *Engine) Events(ctx context.Context, caller Caller, filter EventFilter, page Page) (Listed[*Event], error) {
+	after, err := parseCursor("events", page.Cursor)
+	if err != nil {
+		return Listed[*Event]{}, err
+	}
+	listed := Listed[*Event]{Items: []*Event{}}
+	err = e.walk(ctx, filter.Window, after, func(event *Event) bool {
+		if (filter.Topic != "" && event.Topic != filter.Topic) || !callerSeesEvent(caller, event) {
+			return true
+		}
+		if len(listed.Items) == page.Limit {
+			last := listed.Items[page.Limit-1]
+			listed.Next = position{milli: last.AcceptedAt.UnixMilli(), id: last.ID}.cursor("events")
+			return false
+		}
+		listed.Items = append(listed.Items, event)
+		return true
+	})
+	return listed, err
+}

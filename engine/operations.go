@@ -1,0 +1,30 @@
+package engine
+
+import "context"
+
+// Ready says whether the member takes requests.
+func (e *Engine) Ready() Readiness {
+	r := Readiness{Ready: true, Reasons: []string{}, Warnings: []string{}}
+	if e.warnings != nil {
+		r.Warnings = append(r.Warnings, e.warnings()...)
+	}
+	return r
+}
+
+// Cluster describes the cluster: this member alone owns every shard.
+func (e *Engine) Cluster(context.Context) ClusterView {
+	stats := e.deliveries.Stats()
+	return ClusterView{
+		Name: "pannier", Replication: 1, Shards: Shards,
+		Members: []MemberView{{
+			ID: e.member.ID, Address: e.member.Address, State: "active", Boot: e.member.Boot,
+			StartedAt: e.member.StartedAt, OwnedShards: Shards, OwnedSubscriptions: e.table.Len(), Backlog: stats.Pending,
+		}},
+	}
+}
+
+// Lanes describes the lanes of this member.
+func (e *Engine) Lanes(context.Context) []LaneView { return e.lanes.Views() }
+
+// Stats gives the totals since the data folder was made.
+func (e *Engine) Stats(context.Context) StatsView { return e.deliveries.Stats() }

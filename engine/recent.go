@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+)
+
+// Recent remembers the ids and Idempotency-Keys that clients gave, between the 202 and the
+// moment the index in the state knows them, and lets only one request at a time use one.
+// Its size is bounded by the requests under way and the committer's queue. Safe for
+// concurrent use.
+type Recent struct {
+	mu         sync.Mutex
+	identities map[string]Identity
+	answers    map[string]Answer
+	claims     map[string]chan struct{}
+}
+
+// NewRecent makes an empty Recent.
+func NewRecent() *Recent {
+	return &Recent{
+		identities: make(map[string]Identity),
+		answers:    make(map[string]Answer),
+		claims:     make(map[string]chan struct{}),
+	}
+}
+
+// Remember notes what the writes are about to make durable; Forget is called when they are.
+func (r *Recent) Remember(writes []Write) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range writes {
+		switch w := w.(type) {
+		case PutIdentity:
+			r.identities[w.ID] = w.Identity
+		case PutAnswer:
+			r.answers[w.Key] = w.Answer
+		}
+	}
+}
+
+// Forget ends Remember.
+func (r *Recent) Forget(writes []Write) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range writes {
+		switch w := w.(type) {
+		case PutIdentity:
+			if r.identities[w.ID].Event == w.Event {
+				delete(r.identities, w.ID)
+			}
+		case PutAnswer:
+			delete(r.answers, w.Key)
+		}
+	}
+}
+
+func (r *Recent) identity(id string) (Identity, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found, ok := r.identities[id]
+	return found, ok
+}
+
+func (r *Recent) answer(key string) (Answer, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found, ok := r.answers[key]
+	return found, ok
+}
+
+// claim waits until no other request uses any of names (sorted, each once, so that two
+// requests never wait for each other) and reserves them.
+func (r *Recent) claim(ctx context.Context, names []string) (release func(), err error) {
+	mine := make(chan struct{})
+	taken := 0
+	release = func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, name := range names[:taken] {
+			delete(r.claims, name)
+		}
+		close(mine)
+	}
+	for _, name := range names {
+		for {
+			r.mu.Lock()
+			other, busy := r.claims[name]
+			if !busy {
+				r.claims[name] = mine
+				taken++
+				r.mu.Unlock()
+				break
+			}
+			r.mu.Unlock()
+			select {
+			case <-other:
+			case <-ctx.Done():
+				release()
+				return nil, Errorf(CodeUnavailable, "the same id is being accepted by another request")
+			}
+		}
+	}
+	return release, nil
+}
+
+// Digest is equal for drafts that are the same event to a client that repeats itself.
+func (d *Draft) Digest() [32]byte {
+	h := sha256.New()
+	var size [8]byte
+	for _, part := range [][]byte{[]byte(d.Topic), []byte(d.Tenant), d.Data} {
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		h.Write(size[:])
+		h.Write(part)
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// Complete fills in the ids of an answer: those the request's record names, then those of
+// the request's events, in order.
+func (a *Answer) Complete(request *Request, events []*Event) {
+	if len(a.IDs) > 0 {
+		return
+	}
+	a.IDs = make([]string, len(request.Known)+len(events))
+	next := 0
+	for i := range a.IDs {
+		if id, known := request.Known[uint32(i)]; known { //nolint:gosec // bounded by MaxBatchEvents
+			a.IDs[i] = id
+			continue
+		}
+		if next < len(events) {
+			a.IDs[i] = events[next].ID
+			next++
+		}
+	}
+}

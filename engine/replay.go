@@ -1,0 +1,282 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"pannier/engine/match"
+)
+
+const (
+	// maxReplays bounds the replays under way on this member.
+	maxReplays = 64
+	// replayBacklog is how many records a replay lets wait in its subscription at once.
+	replayBacklog = 500
+	replayPoll    = 100 * time.Millisecond
+)
+
+// replays carries replays on: each is a durable order that survives a restart. Safe for
+// concurrent use.
+type replays struct {
+	engine *Engine
+	mu     sync.Mutex
+	active map[string]context.CancelFunc
+	wait   sync.WaitGroup
+	resume []Replay
+}
+
+func newReplays(e *Engine, stored []Replay) *replays {
+	return &replays{engine: e, active: make(map[string]context.CancelFunc), resume: stored}
+}
+
+// Resume carries on the replays of an earlier boot.
+func (e *Engine) Resume() {
+	for _, r := range e.replays.resume {
+		e.replays.start(r)
+	}
+	e.replays.resume = nil
+}
+
+// Close stops the replays; they go on after the next start.
+func (e *Engine) Close() {
+	e.replays.mu.Lock()
+	for _, cancel := range e.replays.active {
+		cancel()
+	}
+	e.replays.mu.Unlock()
+	e.replays.wait.Wait()
+}
+
+// Replay delivers once more what a subscription should have had. Errors: invalid,
+// not_found, conflict (too many at once, or bodies that are gone), unavailable.
+func (e *Engine) Replay(ctx context.Context, caller Caller, id SubscriptionID, order ReplayOrder) (Replayed, error) {
+	version, err := e.find(caller, id)
+	if err != nil {
+		return Replayed{}, err
+	}
+	replay := Replay{
+		ID: NewID("rpl_"), Subscription: version.ID, Since: order.Since, Until: order.Until,
+		DeadOnly: order.DeadOnly, Rate: order.Rate, CreatedAt: e.clock(),
+	}
+	if replay.Until.IsZero() || replay.Until.After(replay.CreatedAt) {
+		replay.Until = replay.CreatedAt
+	}
+	if replay.Topics, err = parsePatterns(order.Topics); err != nil {
+		return Replayed{}, err
+	}
+	if order.Rate != 0 && (order.Rate < MinRate || order.Rate > MaxRate) {
+		return Replayed{}, Invalid("/rate_per_second", "must be 0 (no limit) or 0.1 to 100000")
+	}
+	count := 0
+	err = e.replayItems(ctx, version, replay, func(FeedItem, *DeadLetter) bool {
+		count++
+		return true
+	})
+	if err != nil || order.DryRun {
+		return Replayed{Count: count}, err
+	}
+	replay.Count = count
+	if !e.replays.room() {
+		return Replayed{}, Errorf(CodeConflict, "%d replays are under way already", maxReplays)
+	}
+	if err := e.write(PutReplay{Replay: replay}); err != nil {
+		return Replayed{}, err
+	}
+	e.replays.start(replay)
+	return Replayed{ID: replay.ID, Count: count}, nil
+}
+
+func parsePatterns(texts []string) ([]match.Pattern, error) {
+	if len(texts) > MaxTopicsPerSubscription {
+		return nil, Invalid("/topics", "must name at most %d topics", MaxTopicsPerSubscription)
+	}
+	patterns := make([]match.Pattern, 0, len(texts))
+	for i, text := range texts {
+		p, err := match.ParsePattern(text)
+		if err != nil {
+			return nil, Invalid("/topics/"+itoa(i), "%s", err.Error())
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns, nil
+}
+
+// replayItems visits what a replay covers, in order of accept: dead letters, and with
+// DeadOnly unset the delivered ones too. What is still waiting needs no replay.
+func (e *Engine) replayItems(ctx context.Context, version *Subscription, r Replay, visit func(FeedItem, *DeadLetter) bool) error {
+	c, err := e.classifier(ctx, version)
+	if err != nil {
+		return err
+	}
+	wanted := func(topic string) bool {
+		for _, p := range r.Topics {
+			if p.Matches(topic) {
+				return true
+			}
+		}
+		return len(r.Topics) == 0
+	}
+	if r.DeadOnly {
+		return e.replayDead(ctx, c, r, wanted, visit)
+	}
+	var failed error
+	err = e.walk(ctx, Window{Since: r.Since, Until: r.Until}, position{}, func(event *Event) bool {
+		if event.Directed != "" || !wanted(event.Topic) || event.Key().Compare(r.After) <= 0 || !e.table.WasFor(event, version.ID) {
+			return true
+		}
+		view, err := c.view(ctx, event)
+		if err != nil {
+			failed = err
+			return false
+		}
+		var dead *DeadLetter
+		if view.State == DeliveryDead {
+			if dead, failed = e.findDead(ctx, version.ID, event.Ref, event); failed != nil {
+				return false
+			}
+		} else if view.State != DeliveryDelivered {
+			return true
+		}
+		return visit(FeedItem{Event: event, Delivery: view}, dead)
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+func (e *Engine) replayDead(ctx context.Context, c *classifier, r Replay, wanted func(string) bool, visit func(FeedItem, *DeadLetter) bool) error {
+	window := Window{Since: r.Since, Until: r.Until}
+	for after := r.After; ; {
+		page, err := e.state.DeadLetters(ctx, c.subscription.ID, after, MaxPageSize)
+		if err != nil {
+			return err
+		}
+		for n := range page {
+			dead := &page[n]
+			after = dead.Key
+			view := e.viewDead(c, dead)
+			if window.Contains(view.AcceptedAt) && wanted(view.Topic) && !visit(FeedItem{Event: dead.Event, Delivery: view}, dead) {
+				return nil
+			}
+		}
+		if len(page) < MaxPageSize {
+			return nil
+		}
+	}
+}
+
+func (r *replays) room() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.active) < maxReplays
+}
+
+func (r *replays) start(replay Replay) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.mu.Lock()
+	r.active[replay.ID] = cancel
+	r.mu.Unlock()
+	r.wait.Go(func() {
+		defer cancel()
+		r.run(ctx, replay)
+		r.mu.Lock()
+		delete(r.active, replay.ID)
+		r.mu.Unlock()
+	})
+}
+
+// run turns what the replay covers into retry records with a fresh schedule, no faster than
+// the subscription settles them.
+func (r *replays) run(ctx context.Context, replay Replay) {
+	e := r.engine
+	version, found := e.table.Get(replay.Subscription)
+	if found {
+		pace := newPace(replay.Rate)
+		err := e.replayItems(ctx, version, replay, func(item FeedItem, dead *DeadLetter) bool {
+			return pace.wait(ctx) && r.backlogRoom(ctx, replay.Subscription) && r.insert(ctx, &replay, item, dead)
+		})
+		if ctx.Err() != nil {
+			return // goes on after the next start
+		}
+		if err != nil {
+			e.logger.Error("replay ended early", "replay", replay.ID, "error", err)
+		}
+	}
+	if err := e.write(DropReplay{ID: replay.ID}); err != nil {
+		e.logger.Error("replay could not be closed", "replay", replay.ID, "error", err)
+	}
+}
+
+// backlogRoom waits until the subscription has few enough records of its own.
+func (r *replays) backlogRoom(ctx context.Context, id SubscriptionID) bool {
+	for {
+		work, err := r.engine.deliveries.Look(ctx, id)
+		if err != nil {
+			return false
+		}
+		if len(work.Due)+len(work.Attempting) < replayBacklog {
+			return true
+		}
+		if !sleep(ctx, replayPoll) {
+			return false
+		}
+	}
+}
+
+// insert makes one delivery due again. One that is under way already needs no replay.
+func (r *replays) insert(ctx context.Context, replay *Replay, item FeedItem, dead *DeadLetter) bool {
+	if item.Event == nil || item.Event.Data == nil {
+		return true // its body is gone
+	}
+	record := RetryRecord{
+		Subscription: replay.Subscription, Key: item.Event.Key(), Attempts: item.Delivery.Attempts, Due: ownEpoch,
+		Delivered: item.Delivery.State == DeliveryDelivered,
+	}
+	replay.After = record.Key
+	with := []Write{PutReplay{Replay: *replay}}
+	if dead != nil {
+		record.Body = dead.Event
+		with = append(with, DropDeadLetter{Subscription: replay.Subscription, Key: record.Key})
+	}
+	err := r.engine.deliveries.Insert(ctx, record, with)
+	return err == nil || ErrorCode(err) == CodeConflict
+}
+
+// pace spaces out the deliveries of a replay.
+type pace struct {
+	every time.Duration
+	next  time.Time
+}
+
+func newPace(perSecond float64) *pace {
+	if perSecond == 0 {
+		return &pace{}
+	}
+	return &pace{every: time.Duration(float64(time.Second) / perSecond)}
+}
+
+func (p *pace) wait(ctx context.Context) bool {
+	if p.every == 0 {
+		return ctx.Err() == nil
+	}
+	now := time.Now()
+	if p.next.Before(now) {
+		p.next = now
+	}
+	delay := p.next.Sub(now)
+	p.next = p.next.Add(p.every)
+	return sleep(ctx, delay)
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

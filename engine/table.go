@@ -1,0 +1,238 @@
+package engine
+
+import (
+	"slices"
+	"sync"
+
+	"pannier/engine/match"
+)
+
+// Handle names a subscription on this member: small, never used again.
+type Handle uint32
+
+// Table is every subscription of the member in memory: the latest versions, an index by
+// topic, and the superseded versions that retained events were matched with. Safe for
+// concurrent use.
+//
+// Each change makes a new revision of the whole table. An event carries the revision it was
+// matched with, so that recovery, a cursor and the reconciliation feed match it again with
+// the very same versions.
+type Table struct {
+	mu       sync.RWMutex
+	revision uint64
+	index    match.Index
+	latest   []*Subscription // by handle
+	handles  map[SubscriptionID]Handle
+	// superseded holds the earlier versions of the few subscriptions that have some, in order
+	// of revision.
+	superseded map[Handle][]*Subscription
+	live       int
+}
+
+// NewTable builds the table from stored versions in order of revision.
+func NewTable(versions []*Subscription) *Table {
+	t := &Table{
+		handles:    make(map[SubscriptionID]Handle, len(versions)),
+		superseded: make(map[Handle][]*Subscription),
+	}
+	for _, v := range versions {
+		t.Apply(v)
+	}
+	return t
+}
+
+// Apply puts a version in force. Versions come in order of revision.
+func (t *Table) Apply(version *Subscription) Handle {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.revision = max(t.revision, version.Revision)
+	handle, known := t.handles[version.ID]
+	if !known {
+		handle = Handle(len(t.latest)) //nolint:gosec // a member holds far fewer than 2^32
+		t.handles[version.ID] = handle
+		t.latest = append(t.latest, nil)
+	}
+	before := t.latest[handle]
+	if before != nil {
+		t.unindex(before, handle)
+		t.superseded[handle] = append(t.superseded[handle], before)
+	}
+	t.latest[handle] = version
+	if version.Enabled && !version.Deleted {
+		for _, p := range version.Topics {
+			t.index.Add(version.Tenant, p, uint32(handle))
+		}
+	}
+	t.live += liveCount(version) - liveCount(before)
+	return handle
+}
+
+func (t *Table) unindex(version *Subscription, handle Handle) {
+	if version.Enabled && !version.Deleted {
+		for _, p := range version.Topics {
+			t.index.Remove(version.Tenant, p, uint32(handle))
+		}
+	}
+}
+
+func liveCount(v *Subscription) int {
+	if v == nil || v.Deleted {
+		return 0
+	}
+	return 1
+}
+
+// Revision is the revision of the latest change.
+func (t *Table) Revision() uint64 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.revision
+}
+
+// Len counts the subscriptions that are not deleted.
+func (t *Table) Len() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.live
+}
+
+// Match appends to dst the handles an event is for now, and says by which revision.
+func (t *Table) Match(topic, tenant string, dst []uint32) (handles []uint32, revision uint64) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.index.Match(topic, tenant, dst), t.revision
+}
+
+// MatchAt appends the handles that event was for at its revision.
+func (t *Table) MatchAt(event *Event, dst []uint32) []uint32 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if event.Directed != "" {
+		if handle, known := t.handles[event.Directed]; known && !t.latest[handle].Deleted {
+			dst = append(dst, uint32(handle))
+		}
+		return dst
+	}
+	candidates := t.index.Match(event.Topic, event.Tenant, nil)
+	for _, handle := range candidates {
+		if _, changed := t.superseded[Handle(handle)]; !changed && t.latest[handle].Revision <= event.Revision {
+			dst = append(dst, handle)
+		}
+	}
+	for handle := range t.superseded {
+		v := t.versionAt(handle, event.Revision)
+		if v != nil && v.Matches(event.Topic, event.Tenant) && !t.latest[handle].Deleted {
+			dst = append(dst, uint32(handle))
+		}
+	}
+	return dst
+}
+
+// WasFor tells whether event was for a subscription, by the version in force at its
+// accept.
+func (t *Table) WasFor(event *Event, id SubscriptionID) bool {
+	if event.Directed != "" {
+		return event.Directed == id
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	handle, known := t.handles[id]
+	if !known {
+		return false
+	}
+	v := t.versionAt(handle, event.Revision)
+	return v != nil && v.Matches(event.Topic, event.Tenant)
+}
+
+func (t *Table) versionAt(handle Handle, revision uint64) *Subscription {
+	if v := t.latest[handle]; v.Revision <= revision {
+		return v
+	}
+	versions := t.superseded[handle]
+	for i := len(versions) - 1; i >= 0; i-- {
+		if versions[i].Revision <= revision {
+			return versions[i]
+		}
+	}
+	return nil
+}
+
+// Handle finds the handle of a subscription that is not deleted.
+func (t *Table) Handle(id SubscriptionID) (Handle, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	handle, known := t.handles[id]
+	return handle, known && !t.latest[handle].Deleted
+}
+
+// Latest is the version in force; deleted ones are returned too.
+func (t *Table) Latest(handle Handle) *Subscription {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.latest[handle]
+}
+
+// Get finds the version in force of a subscription that is not deleted.
+func (t *Table) Get(id SubscriptionID) (*Subscription, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	handle, known := t.handles[id]
+	if !known || t.latest[handle].Deleted {
+		return nil, false
+	}
+	return t.latest[handle], true
+}
+
+// Known finds a subscription, deleted ones included.
+func (t *Table) Known(id SubscriptionID) (Handle, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	handle, known := t.handles[id]
+	return handle, known
+}
+
+// List gives up to limit subscriptions after a handle, in order of creation, that keep
+// wants; next is the handle to go on after.
+func (t *Table) List(after int, limit int, keep func(*Subscription) bool) (page []*Subscription, next int) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for i := after + 1; i < len(t.latest); i++ {
+		if v := t.latest[i]; !v.Deleted && keep(v) {
+			if len(page) == limit {
+				return page, next
+			}
+			page = append(page, v)
+			next = i
+		}
+	}
+	return page, -1
+}
+
+// Forget drops the superseded versions that no event of revision `oldest` or later was
+// matched with, and returns them for removal from the state.
+func (t *Table) Forget(oldest uint64) []*Subscription {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var gone []*Subscription
+	for handle, versions := range t.superseded {
+		keep := 0
+		for keep < len(versions) && t.endOf(handle, versions, keep) <= oldest {
+			keep++
+		}
+		gone = append(gone, versions[:keep]...)
+		if keep == len(versions) {
+			delete(t.superseded, handle)
+		} else {
+			t.superseded[handle] = slices.Clone(versions[keep:])
+		}
+	}
+	return gone
+}
+
+// endOf is the revision that ended version i.
+func (t *Table) endOf(handle Handle, versions []*Subscription, i int) uint64 {
+	if i+1 < len(versions) {
+		return versions[i+1].Revision
+	}
+	return t.latest[handle].Revision
+}
