@@ -1,0 +1,153 @@
+package storage
+
+import (
+	"time"
+
+	"pannier/engine"
+)
+
+// Values of how far journals and subscriptions are.
+
+func encodeQueue(q engine.Queue) []byte {
+	w := newValueWriter(40)
+	w.time(q.NextDue)
+	w.uint(uint64(q.Records))
+	w.int(q.OldestMilli)
+	c := q.Circuit
+	w.bool(c.Open)
+	w.uint(uint64(c.Failures))
+	w.time(c.FirstFailure)
+	w.time(c.OpenedAt)
+	w.time(c.ProbeAt)
+	w.int(int64(c.ProbeInterval))
+	w.int(int64(c.Frozen))
+	return w.b
+}
+
+func decodeQueue(sub engine.SubscriptionID, value []byte) (engine.Queue, error) {
+	r := newValueReader(value)
+	q := engine.Queue{
+		Subscription: sub,
+		NextDue:      r.time(),
+		Records:      int(r.uint()),
+		OldestMilli:  r.int(),
+		Circuit: engine.CircuitState{
+			Open:          r.bool(),
+			Failures:      int(r.uint()),
+			FirstFailure:  r.time(),
+			OpenedAt:      r.time(),
+			ProbeAt:       r.time(),
+			ProbeInterval: time.Duration(r.int()),
+			Frozen:        time.Duration(r.int()),
+		},
+	}
+	return q, r.end()
+}
+
+func encodeCursor(c engine.Cursor) []byte {
+	w := newValueWriter(24 + 8*len(c.Ranges))
+	w.uint(c.Waiting)
+	w.int(c.OldestMilli)
+	w.ranges(c.Ranges)
+	return w.b
+}
+
+func decodeCursor(sub engine.SubscriptionID, journal engine.JournalID, value []byte) (engine.Cursor, error) {
+	r := newValueReader(value)
+	c := engine.Cursor{
+		Subscription: sub,
+		Journal:      journal,
+		Waiting:      r.uint(),
+		OldestMilli:  r.int(),
+		Ranges:       r.ranges(),
+	}
+	return c, r.end()
+}
+
+func encodeWatermark(m engine.Watermark) []byte {
+	w := newValueWriter(64 + 8*len(m.Discharged) + 10*len(m.Released))
+	w.uint(m.Sequence)
+	w.uint(m.Routed)
+	w.uint(m.Synced)
+	w.ranges(m.Discharged)
+	w.uint(uint64(len(m.Released)))
+	for _, batch := range m.Released {
+		w.uint(batch)
+	}
+	w.uint(m.Totals.Accepted)
+	w.uint(m.Totals.Matched)
+	w.uint(m.Totals.Delivered)
+	w.uint(m.Totals.Retried)
+	w.uint(m.Totals.Dead)
+	return w.b
+}
+
+func decodeWatermark(journal engine.JournalID, value []byte) (engine.Watermark, error) {
+	r := newValueReader(value)
+	m := engine.Watermark{
+		Journal:    journal,
+		Sequence:   r.uint(),
+		Routed:     r.uint(),
+		Synced:     r.uint(),
+		Discharged: r.ranges(),
+	}
+	if n := r.count(1); n > 0 {
+		m.Released = make([]uint64, n)
+		for i := range m.Released {
+			m.Released[i] = r.uint()
+		}
+	}
+	m.Totals = engine.Totals{
+		Accepted:  r.uint(),
+		Matched:   r.uint(),
+		Delivered: r.uint(),
+		Retried:   r.uint(),
+		Dead:      r.uint(),
+	}
+	return m, r.end()
+}
+
+func encodeExpired(e engine.Expired) []byte {
+	w := newValueWriter(20)
+	w.uint(e.Range.Through)
+	w.time(e.ExpiredAt)
+	return w.b
+}
+
+func decodeExpired(sub engine.SubscriptionID, journal engine.JournalID, from uint64, value []byte) (engine.Expired, error) {
+	r := newValueReader(value)
+	e := engine.Expired{
+		Subscription: sub,
+		Journal:      journal,
+		Range:        engine.Range{From: from, Through: r.uint()},
+		ExpiredAt:    r.time(),
+	}
+	return e, r.end()
+}
+
+// ranges writes each bound as the distance from the one before it; the arithmetic wraps,
+// so any bounds come back as they were.
+func (w *valueWriter) ranges(ranges []engine.Range) {
+	w.uint(uint64(len(ranges)))
+	last := uint64(0)
+	for _, r := range ranges {
+		w.int(int64(r.From - last))
+		w.int(int64(r.Through - r.From))
+		last = r.Through
+	}
+}
+
+func (r *valueReader) ranges() []engine.Range {
+	n := r.count(2)
+	if n == 0 {
+		return nil
+	}
+	ranges := make([]engine.Range, n)
+	last := uint64(0)
+	for i := range ranges {
+		ranges[i].From = last + uint64(r.int())
+		ranges[i].Through = ranges[i].From + uint64(r.int())
+		last = ranges[i].Through
+	}
+	return ranges
+}

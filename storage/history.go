@@ -1,0 +1,250 @@
+package storage
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"pannier/engine"
+)
+
+const (
+	// HistoryBuffer bounds the attempts that wait for the history's writer; more are dropped
+	// and counted. With full excerpts it is 16 MiB.
+	HistoryBuffer = 16_384
+	// historyBatch is how many waiting attempts are written without waiting for the interval.
+	historyBatch = 1024
+	// historyInterval is how long an attempt waits at most.
+	historyInterval = time.Second
+	// DefaultHistoryRetention is how long attempts are kept unless told otherwise.
+	DefaultHistoryRetention = 30 * 24 * time.Hour
+	// MaxAttemptsListed bounds what Attempts lists of one delivery.
+	MaxAttemptsListed = 1000
+)
+
+var errHistoryClosed = &engine.Error{Code: engine.CodeUnavailable, Message: "the history is closed"}
+
+// HistoryOptions are the options of a History; the zero value is ready for use.
+type HistoryOptions struct {
+	// Logger; slog.Default() when nil.
+	Logger *slog.Logger
+	// Retention is how long attempts are kept; DefaultHistoryRetention when zero.
+	Retention time.Duration
+}
+
+// History is engine.History on a Badger of its own, without syncs: a power cut takes the
+// last seconds of it, and a damaged one is begun anew. No delivery depends on it. It is
+// safe for concurrent use.
+type History struct {
+	options HistoryOptions
+	db      *badger.DB
+
+	mu      sync.Mutex
+	waiting []engine.Attempt
+	closed  bool
+	wake    chan struct{} // a full batch waits
+	end     chan struct{}
+	ended   chan struct{}
+	close   func() error
+
+	writing sync.Mutex   // one batch is written at a time
+	reading sync.RWMutex // held shared by reads, and exclusively to close
+	dropped atomic.Uint64
+}
+
+// OpenHistory opens the history in dir. When it is missing or damaged it is made anew, the
+// latter with a warning.
+func OpenHistory(dir string, options HistoryOptions) (*History, error) {
+	if options.Logger == nil {
+		options.Logger = slog.Default()
+	}
+	if options.Retention == 0 {
+		options.Retention = DefaultHistoryRetention
+	}
+	db, err := openHistoryTables(dir, options.Logger)
+	if err != nil {
+		options.Logger.Warn("history is damaged and begins anew; no delivery is affected", "error", err)
+		if err := os.RemoveAll(dir); err != nil {
+			return nil, fmt.Errorf("open history: %w", err)
+		}
+		if db, err = openHistoryTables(dir, options.Logger); err != nil {
+			return nil, fmt.Errorf("open history: %w", err)
+		}
+	}
+	h := &History{
+		options: options, db: db,
+		wake: make(chan struct{}, 1), end: make(chan struct{}), ended: make(chan struct{}),
+	}
+	h.close = sync.OnceValue(h.closeOnce)
+	go h.run()
+	return h, nil
+}
+
+func openHistoryTables(dir string, logger *slog.Logger) (db *badger.DB, err error) {
+	defer func() {
+		// Badger panics on some damage instead of returning an error.
+		if fault := recover(); fault != nil {
+			db, err = nil, fmt.Errorf("badger: %v", fault)
+		}
+	}()
+	db, err = badger.Open(badgerOptions(dir, logger).WithSyncWrites(false))
+	if err != nil {
+		return nil, err
+	}
+	if err := verifyTables(db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// Record implements engine.History. It never blocks on the disk.
+func (h *History) Record(attempts ...engine.Attempt) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	room := HistoryBuffer - len(h.waiting)
+	if h.closed {
+		room = 0
+	}
+	if len(attempts) > room {
+		h.dropped.Add(uint64(len(attempts) - room))
+		attempts = attempts[:room]
+	}
+	h.waiting = append(h.waiting, attempts...)
+	if len(h.waiting) >= historyBatch {
+		select {
+		case h.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Dropped counts the attempts that were not recorded: the buffer was full, or the disk
+// refused them.
+func (h *History) Dropped() uint64 { return h.dropped.Load() }
+
+// Attempts implements engine.History; it lists at most MaxAttemptsListed. It sees what was
+// recorded before.
+func (h *History) Attempts(ctx context.Context, sub engine.SubscriptionID, key engine.DeliveryKey) ([]engine.Attempt, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	h.flush()
+	h.reading.RLock()
+	defer h.reading.RUnlock()
+	var attempts []engine.Attempt
+	prefix := historyPrefix(sub, key)
+	err := h.db.View(func(txn *badger.Txn) error {
+		iterator := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer iterator.Close()
+		for iterator.Rewind(); iterator.Valid() && len(attempts) < MaxAttemptsListed; iterator.Next() {
+			item := iterator.Item()
+			number := item.Key()[len(prefix):]
+			if len(number) != attemptKeyBytes {
+				return fmt.Errorf("%w: a key of another shape", errValue)
+			}
+			err := item.Value(func(value []byte) error {
+				attempt, err := decodeAttempt(sub, key, int(binary.BigEndian.Uint32(number)), value)
+				attempts = append(attempts, attempt)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, badger.ErrDBClosed) {
+		return nil, errHistoryClosed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list attempts: %w", err)
+	}
+	return attempts, nil
+}
+
+// Close writes what waits and closes the history; later attempts are dropped and counted.
+func (h *History) Close() error { return h.close() }
+
+func (h *History) closeOnce() error {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	close(h.end)
+	<-h.ended
+	h.flush()
+	h.reading.Lock()
+	defer h.reading.Unlock()
+	if err := h.db.Close(); err != nil {
+		return fmt.Errorf("close history: %w", err)
+	}
+	return nil
+}
+
+func (h *History) run() {
+	defer close(h.ended)
+	ticker := time.NewTicker(historyInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-h.end:
+			return
+		case <-h.wake:
+		case <-ticker.C:
+		}
+		h.flush()
+	}
+}
+
+// flush writes what waits.
+func (h *History) flush() {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	h.mu.Lock()
+	attempts := h.waiting
+	h.waiting = nil
+	h.mu.Unlock()
+	if len(attempts) == 0 {
+		return
+	}
+	if err := h.write(attempts); err != nil {
+		h.dropped.Add(uint64(len(attempts)))
+		h.options.Logger.Error("attempts not recorded", "attempts", len(attempts), "error", err)
+	}
+}
+
+func (h *History) write(attempts []engine.Attempt) error {
+	batch := h.db.NewWriteBatch()
+	defer batch.Cancel()
+	for _, attempt := range attempts {
+		entry := badger.NewEntry(attemptKey(attempt), encodeAttempt(attempt)).WithTTL(h.options.Retention)
+		if err := batch.SetEntry(entry); err != nil {
+			return fmt.Errorf("record attempts: %w", err)
+		}
+	}
+	if err := batch.Flush(); err != nil {
+		return fmt.Errorf("record attempts: %w", err)
+	}
+	return nil
+}
+
+// attemptKeyBytes is what an attempt's key has behind its delivery: its number, and its
+// start, because an interrupted attempt uses no number up.
+const attemptKeyBytes = 4 + 8
+
+func historyPrefix(sub engine.SubscriptionID, key engine.DeliveryKey) []byte {
+	prefix := make([]byte, 0, 1+len(sub)+deliveryKeyBytes+attemptKeyBytes)
+	return appendDeliveryKey(appendSub(prefix, sub), key)
+}
+
+func attemptKey(a engine.Attempt) []byte {
+	key := binary.BigEndian.AppendUint32(historyPrefix(a.Subscription, a.Key), uint32(a.Number))
+	return binary.BigEndian.AppendUint64(key, orderedMilli(a.StartedAt.UnixMilli()))
+}

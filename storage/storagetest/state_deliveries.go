@@ -1,0 +1,212 @@
+package storagetest
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pannier/engine"
+	"pannier/storage"
+)
+
+// The part of the suite about single deliveries: retry records and dead letters.
+
+// exampleKeys are keys of every kind of neighbourhood, in order.
+func exampleKeys() []engine.DeliveryKey {
+	var keys []engine.DeliveryKey
+	for _, milli := range []int64{-5, 0, 1, 255, 256, day.UnixMilli()} {
+		for _, journal := range []engine.JournalID{1, 256, math.MaxUint64} {
+			for _, sequence := range []uint64{0, 1, 255, 256, math.MaxUint64} {
+				keys = append(keys, deliveryKey(milli, journal, sequence))
+			}
+		}
+	}
+	return keys
+}
+
+func stateRetryRecords(t *testing.T, open OpenState) {
+	state := open(t, fixedClock)
+	keys := exampleKeys()
+	// Neighbours whose ids are prefixes of each other must not show up.
+	for _, sub := range []engine.SubscriptionID{"sub_a", "sub_", "sub_aa"} {
+		for _, i := range rand.Perm(len(keys)) {
+			write(t, state, engine.PutRetryRecord{RetryRecord: engine.RetryRecord{Subscription: sub, Key: keys[i], Attempts: i}})
+		}
+	}
+	for _, limit := range []int{0, -1, 1, 7, len(keys), len(keys) + 1, storage.MaxPage + 1} {
+		for after := -1; after < len(keys); after += 9 {
+			from := deliveryKey(math.MinInt64, 0, 0)
+			if after >= 0 {
+				from = keys[after]
+			}
+			want := keys[after+1:]
+			want = want[:min(max(limit, 0), len(want))]
+			records, err := state.RetryRecords(t.Context(), "sub_a", from, limit)
+			if err != nil {
+				t.Fatalf("RetryRecords: %v", err)
+			}
+			var got []engine.DeliveryKey
+			for _, record := range records {
+				if record.Subscription != "sub_a" || keys[record.Attempts] != record.Key {
+					t.Fatalf("record %+v is not what was written", record)
+				}
+				got = append(got, record.Key)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("after %d, limit %d: got %v, want %v", after, limit, got, want)
+			}
+		}
+	}
+	if !slices.IsSortedFunc(keys, engine.DeliveryKey.Compare) {
+		t.Error("the keys of this test are not in order")
+	}
+}
+
+func stateRetryRecord(t *testing.T, open OpenState) {
+	state := open(t, fixedClock)
+	key := deliveryKey(day.UnixMilli(), 3, 4)
+	for _, want := range []engine.RetryRecord{
+		{Subscription: "sub_a", Key: key},
+		{
+			Subscription: "sub_a", Key: key, Attempts: 300, Used: 2, Due: day.Add(time.Nanosecond),
+			LastOutcome: engine.OutcomeThrottled, LastStatus: 429, Once: true, Delivered: true,
+			Body: exampleEvent(key.Event),
+		},
+		{Subscription: "sub_a", Key: key, Body: &engine.Event{}},
+	} {
+		write(t, state, engine.PutRetryRecord{RetryRecord: want})
+		got, found, err := state.RetryRecord(t.Context(), "sub_a", key)
+		if err != nil || !found {
+			t.Fatalf("RetryRecord: found %v, %v", found, err)
+		}
+		equal(t, "retry record", got, want)
+	}
+	if _, found, err := state.RetryRecord(t.Context(), "sub_b", key); found || err != nil {
+		t.Errorf("another subscription's: found %v, %v", found, err)
+	}
+	write(t, state, engine.DropRetryRecord{Subscription: "sub_a", Key: key})
+	if _, found, err := state.RetryRecord(t.Context(), "sub_a", key); found || err != nil {
+		t.Errorf("after the drop: found %v, %v", found, err)
+	}
+}
+
+func stateDeadLetters(t *testing.T, open OpenState) {
+	state := open(t, fixedClock)
+	var want []engine.DeadLetter
+	for i := range 20 {
+		letter := engine.DeadLetter{
+			Subscription: "sub_a", Key: deliveryKey(int64(i/3), 2, uint64(i)), Reason: engine.ReasonGone,
+			Attempts: i, LastOutcome: engine.OutcomeGone, LastStatus: 410, DiedAt: day,
+		}
+		if i%2 == 0 {
+			letter.Event = exampleEvent(letter.Key.Event)
+		}
+		want = append(want, letter)
+		write(t, state, engine.PutDeadLetter{DeadLetter: letter})
+	}
+	write(t, state, engine.PutDeadLetter{DeadLetter: engine.DeadLetter{Subscription: "sub_b", Key: want[0].Key}})
+	slices.SortFunc(want, func(a, b engine.DeadLetter) int { return a.Key.Compare(b.Key) })
+
+	got, err := state.DeadLetters(t.Context(), "sub_a", want[3].Key, 10)
+	if err != nil {
+		t.Fatalf("DeadLetters: %v", err)
+	}
+	equal(t, "page", got, want[4:14])
+	one, found, err := state.DeadLetter(t.Context(), "sub_a", want[6].Key)
+	if err != nil || !found {
+		t.Fatalf("DeadLetter: found %v, %v", found, err)
+	}
+	equal(t, "one", one, want[6])
+
+	write(t, state, engine.DropDeadLetter{Subscription: "sub_a", Key: want[6].Key})
+	if _, found, err := state.DeadLetter(t.Context(), "sub_a", want[6].Key); found || err != nil {
+		t.Errorf("after the drop: found %v, %v", found, err)
+	}
+	equal(t, "counts", load(t, state).DeadCount, map[engine.SubscriptionID]int{"sub_a": 19, "sub_b": 1})
+}
+
+func stateSweep(t *testing.T, open OpenState) {
+	state := open(t, fixedClock)
+	const old, young = 2500, 10
+	var group []engine.Write
+	for i := range old + young {
+		diedAt := day.Add(-time.Duration(i) * time.Millisecond)
+		if i >= old {
+			diedAt = day.Add(time.Millisecond)
+		}
+		letter := engine.DeadLetter{Subscription: "sub_a", Key: deliveryKey(1, 1, uint64(i)), DiedAt: diedAt, Event: &engine.Event{}}
+		group = append(group, engine.PutDeadLetter{DeadLetter: letter})
+		if len(group) == 500 || i == old+young-1 {
+			write(t, state, group...)
+			group = nil
+		}
+	}
+	// A dropped one leaves nothing to sweep but its entry by time.
+	write(t, state, engine.DropDeadLetter{Subscription: "sub_a", Key: deliveryKey(1, 1, 3)})
+	left := func() int { return load(t, state).DeadCount["sub_a"] }
+	sweep := func(now time.Time) int {
+		for calls := 1; ; calls++ {
+			before := left()
+			more, err := state.Sweep(t.Context(), now)
+			if err != nil {
+				t.Fatalf("Sweep: %v", err)
+			}
+			if removed := before - left(); removed > 1000 {
+				t.Errorf("one call removed %d, want at most 1000", removed)
+			}
+			if !more || calls == 100 {
+				return calls
+			}
+		}
+	}
+	end := day.Add(engine.DeadLetterRetention)
+	if sweep(end.Add(-old * time.Millisecond)); left() != old+young-1 {
+		t.Errorf("swept before the retention was over: %d left", left())
+	}
+	if calls := sweep(end); left() != young || calls < 3 {
+		t.Errorf("after %d calls %d are left, want %d after at least 3", calls, left(), young)
+	}
+	if sweep(end.Add(time.Hour)); left() != 0 {
+		t.Errorf("%d are left, want 0", left())
+	}
+}
+
+func stateSweepDiedAgain(t *testing.T, open OpenState) {
+	state := open(t, fixedClock)
+	letter := engine.DeadLetter{Subscription: "sub_a", Key: deliveryKey(1, 1, 1), DiedAt: day, Event: exampleEvent(engine.EventRef{})}
+	again := letter
+	again.DiedAt = day.Add(time.Hour)
+	write(t, state, engine.PutDeadLetter{DeadLetter: letter})
+	write(t, state, engine.DropDeadLetter{Subscription: "sub_a", Key: letter.Key})
+	write(t, state, engine.PutDeadLetter{DeadLetter: again})
+	for _, test := range []struct {
+		after time.Duration
+		want  bool
+	}{{0, true}, {time.Hour - time.Millisecond, true}, {time.Hour, false}} {
+		if _, err := state.Sweep(t.Context(), day.Add(engine.DeadLetterRetention+test.after)); err != nil {
+			t.Fatalf("Sweep: %v", err)
+		}
+		got, found, err := state.DeadLetter(t.Context(), "sub_a", letter.Key)
+		if err != nil || found != test.want || (found && !reflect.DeepEqual(got, again)) {
+			t.Errorf("%v after the first end: %+v, %v, %v; want found %v", test.after, got, found, err, test.want)
+		}
+	}
+}
+
+// Attempts compare by number, then start.
+func compareAttempts(a, b engine.Attempt) int {
+	return cmp.Or(cmp.Compare(a.Number, b.Number), a.StartedAt.Compare(b.StartedAt))
+}
+
+func exampleAttempt(sub engine.SubscriptionID, key engine.DeliveryKey, number int) engine.Attempt {
+	return engine.Attempt{
+		Subscription: sub, Key: key, Number: number, StartedAt: day.Add(time.Duration(number) * time.Second),
+		Duration: 1234 * time.Microsecond, Outcome: engine.OutcomeFailure, Status: 500, Error: "status",
+		Excerpt: fmt.Sprintf("attempt %d", number), TraceID: "0af7651916cd43dd8448eb211c80319c",
+	}
+}
