@@ -2,6 +2,7 @@ package egress_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -29,15 +30,18 @@ func TestRefusedStreamIsSentAgain(t *testing.T) {
 	}
 	bodies := make(chan string, 1)
 	served := make(chan struct{})
+	ended, end := context.WithCancel(context.Background())
 	go func() {
 		defer close(served)
 		conn, err := listener.Accept()
 		if err != nil {
 			return
 		}
+		defer context.AfterFunc(ended, func() { _ = conn.Close() })()
 		refuseFirstStream(conn, bodies)
 	}()
 	t.Cleanup(func() {
+		end()
 		_ = listener.Close()
 		<-served
 	})
