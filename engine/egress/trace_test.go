@@ -76,7 +76,7 @@ func (s *recordedSpan) End(...trace.SpanEndOption)             { s.ended = true 
 
 func (s *recordedSpan) SetAttributes(list ...attribute.KeyValue) {
 	for _, a := range list {
-		s.attributes[string(a.Key)] = a.Value.Emit()
+		s.attributes[string(a.Key)] = a.Value.String()
 	}
 }
 
