@@ -71,7 +71,7 @@ type State struct {
 	reading sync.RWMutex
 
 	marking  sync.Mutex // held while the mark moves
-	mark     mark       // as it is on disk
+	mark     commitMark // as it is on disk
 	ticking  sync.WaitGroup
 	ticksEnd chan struct{}
 	close    func() error
@@ -139,7 +139,7 @@ func (s *State) closeOnce() error {
 	}
 	// Badger has moved everything into tables.
 	number := s.number.Load()
-	if err := s.saveMark(mark{memTableBytes: s.mark.memTableBytes, committed: number, flushed: number}); err != nil {
+	if err := s.saveMark(commitMark{memTableBytes: s.mark.memTableBytes, committed: number, flushed: number}); err != nil {
 		return fmt.Errorf("close state: %w", err)
 	}
 	return nil

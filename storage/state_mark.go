@@ -32,8 +32,8 @@ var ErrStateLoss = errors.New("the state has lost data")
 // markInterval is how often the mark follows the commits.
 const markInterval = time.Second
 
-// mark is the content of the mark file.
-type mark struct {
+// commitMark is the content of the mark file.
+type commitMark struct {
 	memTableBytes uint64
 	committed     uint64 // number of a synced commit
 	flushed       uint64 // commits up to this one are in tables, their versions released
@@ -46,7 +46,7 @@ const (
 
 var markTable = crc32.MakeTable(crc32.Castagnoli)
 
-func (m mark) encode() []byte {
+func (m commitMark) encode() []byte {
 	b := append(make([]byte, 0, markBytes), markMagic...)
 	b = binary.BigEndian.AppendUint64(b, m.memTableBytes)
 	b = binary.BigEndian.AppendUint64(b, m.committed)
@@ -54,13 +54,13 @@ func (m mark) encode() []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, markTable))
 }
 
-func decodeMark(b []byte) (mark, error) {
+func decodeMark(b []byte) (commitMark, error) {
 	if len(b) != markBytes || string(b[:len(markMagic)]) != markMagic ||
 		crc32.Checksum(b[:markBytes-crc32.Size], markTable) != binary.BigEndian.Uint32(b[markBytes-crc32.Size:]) {
-		return mark{}, errors.New("the mark of the state is damaged")
+		return commitMark{}, errors.New("the mark of the state is damaged")
 	}
 	numbers := b[len(markMagic):]
-	return mark{
+	return commitMark{
 		memTableBytes: max(binary.BigEndian.Uint64(numbers), memTableBytes),
 		committed:     binary.BigEndian.Uint64(numbers[8:]),
 		flushed:       binary.BigEndian.Uint64(numbers[16:]),
@@ -68,11 +68,11 @@ func decodeMark(b []byte) (mark, error) {
 }
 
 // openMark reads the mark, or makes the first one of a new state.
-func openMark(path, tables string, options StateOptions) (mark, error) {
-	first := mark{memTableBytes: memTableBytes}
+func openMark(path, tables string, options StateOptions) (commitMark, error) {
+	first := commitMark{memTableBytes: memTableBytes}
 	raw, err := os.ReadFile(path)
 	if err == nil {
-		var known mark
+		var known commitMark
 		if known, err = decodeMark(raw); err == nil {
 			return known, nil
 		}
@@ -84,13 +84,13 @@ func openMark(path, tables string, options StateOptions) (mark, error) {
 		}
 	}
 	if !options.AcceptLoss {
-		return mark{}, fmt.Errorf("%w: its mark cannot be read, so missing commits would go unnoticed (%w)", ErrStateLoss, err)
+		return commitMark{}, fmt.Errorf("%w: its mark cannot be read, so missing commits would go unnoticed (%w)", ErrStateLoss, err)
 	}
 	options.Logger.Warn("state opened without its mark", "error", err)
 	return first, createMark(path, first)
 }
 
-func createMark(path string, m mark) error {
+func createMark(path string, m commitMark) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
@@ -98,7 +98,7 @@ func createMark(path string, m mark) error {
 }
 
 // saveMark overwrites the mark in place: it lies in one sector, so it is never torn.
-func (s *State) saveMark(m mark) error {
+func (s *State) saveMark(m commitMark) error {
 	if m == s.mark {
 		return nil
 	}
@@ -145,7 +145,7 @@ func (s *State) moveMark() error {
 		flushed = max(flushed, table.MaxVersion)
 	}
 	flushed = max(min(flushed, committed), s.mark.flushed)
-	if err := s.saveMark(mark{memTableBytes: s.mark.memTableBytes, committed: committed, flushed: flushed}); err != nil {
+	if err := s.saveMark(commitMark{memTableBytes: s.mark.memTableBytes, committed: committed, flushed: flushed}); err != nil {
 		return err
 	}
 	// A read under way may be older: then the next tick does it.
@@ -180,7 +180,7 @@ func (s *State) check() error {
 	if err := s.commit(nil); err != nil {
 		return err
 	}
-	return s.saveMark(mark{memTableBytes: s.mark.memTableBytes, committed: accepted + 1, flushed: accepted})
+	return s.saveMark(commitMark{memTableBytes: s.mark.memTableBytes, committed: accepted + 1, flushed: accepted})
 }
 
 // countMissing finds the number of the last commit and how many commits are missing.

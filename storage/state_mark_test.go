@@ -289,8 +289,35 @@ func TestDamagedMarkIsNoticed(t *testing.T) {
 
 func TestMarkIsKept(t *testing.T) {
 	t.Parallel()
-	want := mark{memTableBytes: memTableBytes * 4, committed: 1 << 60, flushed: 77}
+	want := commitMark{memTableBytes: memTableBytes * 4, committed: 1 << 60, flushed: 77}
 	if got, err := decodeMark(want.encode()); err != nil || got != want {
 		t.Errorf("decodeMark = %+v, %v; want %+v", got, err, want)
+	}
+}
+
+func TestFailedCommitIsFatal(t *testing.T) {
+	t.Parallel()
+	fatal := make(chan error, 1)
+	s, err := OpenState(t.TempDir(), StateOptions{
+		Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { fatal <- err },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Close(); err != nil { // Badger refuses what comes now
+		t.Fatal(err)
+	}
+	err = s.Write([]engine.Write{engine.PutDropped{Batch: 1}}, func() { t.Error("done called") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-fatal; !errors.Is(err, badger.ErrBlockedWrites) {
+		t.Errorf("fatal(%v), want %v", err, badger.ErrBlockedWrites)
+	}
+	if err := s.Write(nil, nil); engine.ErrorCode(err) != engine.CodeUnavailable {
+		t.Errorf("Write = %v, want unavailable", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
 	}
 }
