@@ -1,0 +1,167 @@
+package storage
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"pannier/engine"
+)
+
+// maxSpareBytes is the largest buffer that is kept for the next group.
+const maxSpareBytes = 1 << 20
+
+// group is what goes to the disk with one sync. While one is written the next gathers, so
+// that the busier the journal is, the more requests share a sync, and an idle one never
+// waits.
+//
+//	Append ──► pending ──► written ──► synced ──► shown to readers ──► done, in order
+//	                          │           │
+//	                          └── error ──┴──► Fatal; no done is called any more
+type group struct {
+	frames  []byte
+	marks   []mark // offsets from the beginning of frames
+	dones   []func()
+	records int
+	summary
+}
+
+// add encodes one stamped record.
+func (g *group) add(r engine.Record, seed uint32, sequence, synced uint64, at int64) {
+	if g.records == 0 {
+		g.summary = summary{firstAt: math.MaxInt64, lastAt: math.MinInt64, firstRevision: math.MaxUint64}
+	}
+	start := len(g.frames)
+	if n := len(g.marks); n == 0 || int64(start)-g.marks[n-1].offset >= indexBytes {
+		g.marks = append(g.marks, mark{sequence: sequence, offset: int64(start), at: at})
+	}
+	g.frames = appendRecord(beginFrame(g.frames), r, false)
+	g.frames = endFrame(g.frames, start, seed, sequence, synced)
+	g.records++
+	g.summary.add(sequence, at, r.Event)
+}
+
+// emptied gives the group's memory for the next one.
+func (g *group) emptied() group {
+	if cap(g.frames) > maxSpareBytes {
+		return group{}
+	}
+	clear(g.dones)
+	return group{frames: g.frames[:0], marks: g.marks[:0], dones: g.dones[:0]}
+}
+
+// write is the journal's only goroutine; it owns j.writer.
+func (j *Journal) write() {
+	defer close(j.stopped)
+	defer j.writer.close()
+	for {
+		closing, err := j.wait()
+		for err == nil {
+			g, ok := j.take()
+			if !ok {
+				break
+			}
+			err = j.commit(g)
+		}
+		if err == nil && closing {
+			err = j.sealLast()
+		}
+		if err != nil {
+			j.fail(err)
+			return
+		}
+		if closing {
+			return
+		}
+	}
+}
+
+// wait returns when there is something to write, and seals a segment that became too old
+// meanwhile.
+func (j *Journal) wait() (closing bool, err error) {
+	select {
+	case <-j.wake:
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		return j.closing, nil
+	case <-j.writer.aged():
+		return false, j.roll()
+	}
+}
+
+// take takes everything pending.
+func (j *Journal) take() (group, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.pending.dones) == 0 {
+		return group{}, false
+	}
+	g := j.pending
+	j.pending, j.spare = j.spare, group{}
+	j.room.Broadcast()
+	return g, true
+}
+
+// commit makes one group durable, then shows and acknowledges it.
+func (j *Journal) commit(g group) error {
+	if g.records > 0 {
+		if j.writer.full(len(g.frames), j.options.SegmentBytes) {
+			if err := j.roll(); err != nil {
+				return err
+			}
+		}
+		start, from := time.Now(), j.writer.offset
+		if err := j.writer.append(g.frames, j.options); err != nil {
+			return err
+		}
+		j.segments.extend(g.summary, g.marks, from, j.writer.offset)
+		j.synced.Store(g.last)
+		if j.options.Observe != nil {
+			j.options.Observe(time.Since(start), g.records)
+		}
+	}
+	for _, done := range g.dones {
+		if done != nil {
+			done()
+		}
+	}
+	j.mu.Lock()
+	j.spare = g.emptied()
+	j.mu.Unlock()
+	return nil
+}
+
+// roll seals the active segment and begins the next.
+func (j *Journal) roll() error {
+	sealed := j.writer
+	s := sealed.segment.summary // the writer is the only one that changes it
+	size, err := sealed.seal(s)
+	if err != nil {
+		return err
+	}
+	next, err := newSegmentWriter(j.dir, j.id, s.last+1, s.lastAt)
+	if err != nil {
+		return err
+	}
+	j.segments.seal(size, next.segment)
+	j.writer = next
+	sealed.close()
+	return nil
+}
+
+// sealLast seals what was written, so that the next open need not scan it; an empty
+// segment stays as it is and says where the sequences go on.
+func (j *Journal) sealLast() error {
+	if j.writer.empty() {
+		return nil
+	}
+	return j.roll()
+}
+
+// fail ends the journal. A sync is never tried again: after a failed one the kernel may
+// have dropped the pages and would report success.
+func (j *Journal) fail(err error) {
+	j.failed.Store(true)
+	j.stop()
+	j.options.Fatal(fmt.Errorf("write journal %016x: %w", uint64(j.id), err))
+}
