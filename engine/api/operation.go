@@ -1,0 +1,115 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"pannier/engine"
+)
+
+// exchange is what travels in the context from the admission of a request to its handler.
+type exchange struct {
+	caller  engine.Caller
+	request *http.Request
+	writer  http.ResponseWriter
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	return ctx.Value(exchangeKey{}).(*exchange) //nolint:forcetypeassert // admission set it
+}
+
+// posted is a JSON body: decoded, and as it came.
+type posted[B any] struct {
+	value B
+	raw   []byte
+}
+
+// handle registers an operation without a body. huma reads its parameters from I and
+// documents O.
+func handle[I, O any](s *Server, op huma.Operation, who access,
+	do func(context.Context, engine.Caller, *I) (*O, error),
+) {
+	describe(&op, who)
+	op.Middlewares = huma.Middlewares{s.admission(who)}
+	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		x := exchangeOf(ctx)
+		out, err := do(ctx, x.caller, in)
+		if err != nil {
+			return nil, s.problem(ctx, x.request.URL.Path, err)
+		}
+		return out, nil
+	})
+}
+
+// handleBody registers an operation with a JSON object as body, which this package decodes
+// itself (see the package comment). op.RequestBody tells whether it may be absent.
+func handleBody[I, B, O any](s *Server, op huma.Operation, who access,
+	do func(context.Context, engine.Caller, *I, posted[B]) (*O, error),
+) {
+	required, types := op.RequestBody.Required, op.RequestBody.Content
+	handle(s, op, who, func(ctx context.Context, caller engine.Caller, in *I) (*O, error) {
+		x := exchangeOf(ctx)
+		var body posted[B]
+		var err error
+		if body.raw, err = s.readJSON(x.writer, x.request, types); err != nil {
+			return nil, err
+		}
+		if len(body.raw) > 0 || required {
+			if err := decodeObject(body.raw, &body.value); err != nil {
+				return nil, err
+			}
+		}
+		return do(ctx, caller, in, body)
+	})
+}
+
+// decodeObject is decodeStrict for a body that must be an object.
+func decodeObject(body []byte, into any) error {
+	if err := checkSyntax(body); err != nil {
+		return err
+	}
+	if bytes.TrimLeft(body, " \t\r\n")[0] != '{' {
+		return engine.Invalid("", "the body must be an object")
+	}
+	return decodeChecked(body, into)
+}
+
+// admission authenticates a request and checks its query before huma reads anything.
+func (s *Server) admission(who access) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		r, w := humago.Unwrap(ctx)
+		caller, err := s.admit(r, who)
+		if err == nil {
+			err = checkQuery(r, func(name string) bool { return hasQuery(ctx.Operation(), name) })
+		}
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		next(huma.WithValue(ctx, exchangeKey{}, &exchange{caller: caller, request: r, writer: w}))
+	}
+}
+
+func hasQuery(op *huma.Operation, name string) bool {
+	for _, p := range op.Parameters {
+		if p.In == "query" && p.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// nothing is the input of operations without parameters and the output of those that
+// answer 204.
+type nothing struct{}
+
+// ByID is the input of operations on one thing.
+type ByID struct {
+	ID string `path:"id" maxLength:"128" doc:"Its id."`
+}
