@@ -9,6 +9,7 @@ import (
 
 	"pannier/engine"
 	"pannier/engine/ledger"
+	"pannier/engine/match"
 )
 
 // Third hop of the straight path: before it engine/accept.go built the events of a
@@ -49,7 +50,9 @@ type ingress struct {
 	id          engine.JournalID
 	name        string
 	config      engine.LaneConfig
-	promoted    string // the topic of a promoted lane
+	promoted    atomic.Pointer[string]          // the topic of a promoted lane
+	topics      atomic.Pointer[[]match.Pattern] // what it takes
+	quietSince  time.Time                       // of a promoted lane
 	windowShare float64
 	maxInFlight int
 	journal     engine.Journal
@@ -61,6 +64,7 @@ type ingress struct {
 	recovered uint64        // last sequence that was there at start
 	accepted  atomic.Uint64
 	rate      rateMeter
+	topicRate topicMeter // of the shared lane
 
 	dirtyMu sync.Mutex
 	dirty   []dirtySlot
@@ -191,6 +195,7 @@ func (i *ingress) routeAll(submissions []*submission) {
 		}
 		i.accepted.Add(uint64(len(s.part.Events)))
 		i.rate.add(len(s.part.Events), now)
+		i.countTopics(s.part.Events)
 		i.system.accepted(i, s.part.Events)
 		i.submitted.Add(-s.bytes)
 		s.done <- nil

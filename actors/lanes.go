@@ -64,15 +64,19 @@ func openLanes(s *System) (*laneSet, error) {
 			return nil, err
 		}
 	}
-	if err := open(sharedConfig(s.options)); err != nil {
-		return nil, err
-	}
-	for _, record := range records {
+	for name, record := range records {
+		if name == engine.SharedLane {
+			continue
+		}
 		lane, err := newIngress(s, record, promotedConfig(record, s.options.Retention), synced[record.Journal])
 		if err != nil {
 			return nil, err
 		}
 		lanes = append(lanes, lane)
+	}
+	// The shared lane takes every topic that no lane before it took.
+	if err := open(sharedConfig(s.options)); err != nil {
+		return nil, err
 	}
 	l.lanes.Store(&lanes)
 	for _, mark := range s.options.Snapshot.Watermarks {
@@ -106,10 +110,23 @@ func newIngress(s *System, record engine.LaneRecord, config engine.LaneConfig, s
 	if err != nil {
 		return nil, fmt.Errorf("open the journal of lane %s: %w", record.Name, err)
 	}
-	return &ingress{
-		system: s, id: record.Journal, name: record.Name, config: config, promoted: record.Topic,
+	lane := &ingress{
+		system: s, id: record.Journal, name: record.Name, config: config,
 		windowShare: config.WindowShare, maxInFlight: config.MaxInFlight, journal: journal,
-	}, nil
+	}
+	lane.setTopics(config.Topics)
+	if record.Promoted {
+		lane.promoted.Store(&record.Topic)
+	}
+	return lane, nil
+}
+
+// promotedTopic is the topic of a promoted lane, "" for any other.
+func (i *ingress) promotedTopic() string {
+	if topic := i.promoted.Load(); topic != nil {
+		return *topic
+	}
+	return ""
 }
 
 func newJournalID() engine.JournalID {
@@ -182,7 +199,7 @@ func (l *laneSet) of(topic string) *ingress {
 }
 
 func (i *ingress) takes(topic string) bool {
-	for _, p := range i.config.Topics {
+	for _, p := range *i.topics.Load() {
 		if p.Matches(topic) {
 			return true
 		}
@@ -243,12 +260,12 @@ func (s *System) Views() []engine.LaneView {
 	lanes := s.lanes.all()
 	result := make([]engine.LaneView, len(lanes))
 	for n, lane := range lanes {
-		topics := make([]string, 0, len(lane.config.Topics))
-		for _, p := range lane.config.Topics {
+		topics := make([]string, 0, len(*lane.topics.Load()))
+		for _, p := range *lane.topics.Load() {
 			topics = append(topics, string(p))
 		}
 		result[n] = engine.LaneView{
-			Name: lane.name, Topics: topics, Promoted: lane.promoted != "", EventsPerSecond: lane.rate.perSecond(now),
+			Name: lane.name, Topics: topics, Promoted: lane.promotedTopic() != "", EventsPerSecond: lane.rate.perSecond(now),
 			InFlight: s.attempts.inLane(lane), Retention: lane.config.Retention,
 		}
 		views[lane] = &result[n]

@@ -40,6 +40,8 @@ type (
 		through uint64
 		gone    chan<- []engine.Range
 	}
+	// embed puts an event into its retry record: the journal is about to lose it.
+	embed struct{ event *engine.Event }
 	// stopWork begins the shutdown: no attempt is started any more.
 	stopWork struct{}
 )
@@ -94,6 +96,8 @@ func (a *subscriptionActor) Receive(ctx actor.Context) {
 	case expire:
 		a.takeChanges()
 		m.gone <- a.machine.Expire(m.journal, m.through)
+	case embed:
+		a.machine.Embed(m.event)
 	case stopWork:
 		a.machine.Stop()
 	case retire:

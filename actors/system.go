@@ -44,6 +44,8 @@ type Options struct {
 	Random  func() float64 // jitter in [0, 1)
 	Logger  *slog.Logger
 	Metrics Metrics
+	// Expired is called for each range of deliveries that left the retention unattempted.
+	Expired func(engine.Expired)
 	// Disable is called for a subscription whose endpoint said 410 and that asked for it.
 	Disable func(engine.SubscriptionID)
 }
@@ -126,6 +128,7 @@ func Start(o Options) (*System, error) {
 	}
 	s.readers.start()
 	s.background(s.tick)
+	s.background(s.keepHouse)
 	s.wakeAll(o.Snapshot)
 	return s, nil
 }
@@ -220,6 +223,8 @@ func (s *System) tick() {
 	defer watermarks.Stop()
 	sweeps := time.NewTicker(sweepInterval)
 	defer sweeps.Stop()
+	seconds := time.NewTicker(time.Second)
+	defer seconds.Stop()
 	for {
 		select {
 		case <-watermarks.C:
@@ -230,6 +235,8 @@ func (s *System) tick() {
 			for _, group := range s.registry.groups {
 				s.root.Send(group, sweep{})
 			}
+		case <-seconds.C:
+			s.lanes.promote()
 		case <-s.stopped:
 			return
 		}
@@ -255,6 +262,7 @@ func (s *System) loadRecords(e *entry) {
 		}
 		for n := range records {
 			after = records[n].Key
+			records[n].Carried = records[n].Body != nil
 			records[n].Body = nil // read again when it is due
 		}
 		last := len(records) < page

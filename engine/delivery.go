@@ -89,6 +89,8 @@ type RetryRecord struct {
 	Delivered bool
 	// Body is the whole event, set when the journal may no longer hold it.
 	Body *Event
+	// Carried tells, in memory only, that the stored record has a Body.
+	Carried bool
 }
 
 // DeadLetter is a delivery that ended without success. It carries its event.

@@ -200,10 +200,7 @@ var errNoRecord = engine.Errorf(engine.CodeNotFound, "there is no such event")
 // Seek is the first retained sequence accepted at or after t, the one behind the last
 // synced when there is none. Errors: as Read.
 func (j *Journal) Seek(t time.Time) (uint64, error) {
-	milli := t.UnixMilli()
-	if t.After(time.UnixMilli(milli)) {
-		milli++ // accept times are whole milliseconds
-	}
+	milli := ceilMilli(t)
 	v, ok := j.segments.findTime(milli)
 	if !ok {
 		return j.Synced() + 1, nil
@@ -226,6 +223,15 @@ func (j *Journal) Seek(t time.Time) (uint64, error) {
 		return next, nil
 	}
 	return found, nil
+}
+
+// ceilMilli is the first whole millisecond, which accept times are, at or after t.
+func ceilMilli(t time.Time) int64 {
+	milli := t.UnixMilli()
+	if t.After(time.UnixMilli(milli)) {
+		milli++
+	}
+	return milli
 }
 
 // before gives a sequence of v shortly before the first one accepted at or after milli.

@@ -37,6 +37,10 @@ func handle[I, O any](s *Server, op huma.Operation, who access,
 ) {
 	describe(&op, who)
 	op.Middlewares = huma.Middlewares{s.admission(who)}
+	// huma would read the body itself if it knew of it.
+	body := op.RequestBody
+	op.RequestBody = nil
+	defer func() { registered(s.huma.OpenAPI(), op.Method, op.Path).RequestBody = body }()
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		x := exchangeOf(ctx)
 		out, err := do(ctx, x.caller, in)
@@ -67,6 +71,16 @@ func handleBody[I, B, O any](s *Server, op huma.Operation, who access,
 		}
 		return do(ctx, caller, in, body)
 	})
+}
+
+// registered finds an operation in the document.
+func registered(document *huma.OpenAPI, method, path string) *huma.Operation {
+	for _, op := range operationsOf(document.Paths[path]) {
+		if op.Method == method {
+			return op
+		}
+	}
+	panic("api: " + method + " " + path + " is not registered")
 }
 
 // decodeObject is decodeStrict for a body that must be an object.

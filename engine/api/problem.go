@@ -129,6 +129,9 @@ func (s *Server) problem(ctx context.Context, path string, err error) *Problem {
 	if delay := retryAfter(e); delay > 0 {
 		p.header.Set("Retry-After", strconv.Itoa(int(delay/time.Second)))
 	}
+	if e.Code == engine.CodeUnauthorized {
+		p.header.Set("Www-Authenticate", `Bearer realm="pannier"`)
+	}
 	if e.Code == engine.CodeTooLarge {
 		p.header.Set("Connection", "close") // what is left of the body is not read
 	}

@@ -103,8 +103,32 @@ func (m *Machine) keep(f *flight, result engine.Result, due time.Time) {
 		m.afterWrites(f)
 	}
 	f.kept = true
-	m.out.Writes = append(m.out.Writes, engine.PutRetryRecord{RetryRecord: f.record})
+	m.writeRecord(f.record, f.event)
 	m.putQueue()
+}
+
+// writeRecord writes a retry record, with the event where the record carries it.
+func (m *Machine) writeRecord(record engine.RetryRecord, event *engine.Event) {
+	if record.Carried {
+		record.Body = event
+	}
+	m.out.Writes = append(m.out.Writes, engine.PutRetryRecord{RetryRecord: record})
+}
+
+// Embed puts the event into the retry record of its delivery, because the journal is about
+// to lose it.
+func (m *Machine) Embed(event *engine.Event) {
+	key := event.Key()
+	if record, waits := m.retries.get(key); waits && !record.Carried {
+		record.Carried = true
+		m.writeRecord(record, event)
+		m.retries.put(record)
+	}
+	if f, flying := m.flights[key.Event]; flying && f.kept && !f.record.Carried {
+		f.record.Carried = true
+		f.event = event
+		m.writeRecord(f.record, event)
+	}
 }
 
 // die ends a delivery as a dead letter. A manual retry of what was delivered once only
@@ -158,7 +182,9 @@ func (m *Machine) Insert(record engine.RetryRecord, with []engine.Write) bool {
 		return false
 	}
 	m.noteRecord(record.Key)
-	m.out.Writes = append(m.out.Writes, engine.PutRetryRecord{RetryRecord: record})
+	event := record.Body
+	record.Body, record.Carried = nil, event != nil
+	m.writeRecord(record, event)
 	m.out.Writes = append(m.out.Writes, with...)
 	m.putQueue()
 	m.retries.put(record)

@@ -1,0 +1,222 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"pannier/engine"
+)
+
+// houseInterval is how often the retention is enforced.
+const houseInterval = 30 * time.Second
+
+// keepHouse removes what left the retention, until the member stops.
+func (s *System) keepHouse() {
+	ticker := time.NewTicker(houseInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.retain()
+		case <-s.stopped:
+			return
+		}
+	}
+}
+
+// retain runs the retention once over every lane.
+func (s *System) retain() {
+	now := s.clock()
+	for _, lane := range s.lanes.all() {
+		for _, segment := range lane.journal.Segments() {
+			if s.stopping.Load() {
+				return
+			}
+			switch {
+			case segment.Stub && now.Sub(segment.LastAt) >= engine.DeadLetterRetention:
+				s.dropStub(lane, segment)
+			case !segment.Stub && now.Sub(segment.LastAt) >= lane.config.Retention && segment.Last < lane.durable.Load():
+				s.dropSegment(lane, segment)
+			}
+		}
+	}
+	s.forgetVersions()
+	for more := true; more && !s.stopping.Load(); {
+		var err error
+		if more, err = s.state.Sweep(context.Background(), now); err != nil {
+			s.logger.Error("state could not be swept", "error", err)
+			return
+		}
+	}
+}
+
+// dropSegment removes a segment that is discharged and past its retention. What still lies
+// behind a cursor there becomes dead letters (expired), and the retry records that refer to
+// it take their events along, so that one record cannot pin a segment for ever.
+func (s *System) dropSegment(lane *ingress, segment engine.Segment) {
+	expired := false
+	for _, e := range s.registry.all() {
+		if e.reaches(lane, segment.Last) && s.expire(lane, e, segment.Last) {
+			expired = true
+		}
+		if e.recordsSince(segment.LastAt) {
+			s.embedRecords(lane, e, segment)
+		}
+	}
+	done := make(chan struct{})
+	lane.send(checkpoint{done: done}) // the cursors beyond the segment
+	select {
+	case <-done:
+	case <-s.stopped:
+		return
+	}
+	if err := s.writeAndWait(); err != nil { // behind the records that took their events along
+		return
+	}
+	if err := lane.journal.Trim(segment, expired); err != nil {
+		s.logger.Error("segment could not be removed", "lane", lane.name, "first", segment.First, "error", err)
+	}
+}
+
+// reaches tells whether something at or below sequence waits behind the entry's cursor.
+func (e *entry) reaches(lane *ingress, sequence uint64) bool {
+	for _, slot := range e.allSlots() {
+		if slot.journal != lane.id {
+			continue
+		}
+		slot.mu.Lock()
+		defer slot.mu.Unlock()
+		for _, r := range slot.ranges {
+			if r.From <= sequence {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// expire gives up what a subscription has waiting up to sequence; it tells whether that was
+// anything.
+func (s *System) expire(lane *ingress, e *entry, sequence uint64) bool {
+	gone := make(chan []engine.Range, 1)
+	e.send(expire{journal: lane.id, through: sequence, gone: gone})
+	var ranges []engine.Range
+	select {
+	case ranges = <-gone:
+	case <-s.stopped:
+		return false
+	}
+	any := false
+	for _, r := range ranges {
+		n := s.countFor(lane, e, r)
+		if n == 0 {
+			continue
+		}
+		any = true
+		record := engine.Expired{Subscription: e.id, Journal: lane.id, Range: r, ExpiredAt: s.clock()}
+		if err := s.writeAndWait(engine.PutExpired{Expired: record}); err != nil {
+			return false
+		}
+		s.options.Expired(record)
+		s.totals.dead.Add(n)
+		e.slot(lane).forgive(uint64(n)) //nolint:gosec // not negative
+		for range n {
+			s.options.Metrics.DeadEnded(lane.name, engine.ReasonExpired)
+		}
+	}
+	return any
+}
+
+// countFor counts the subscription's events in a range.
+func (s *System) countFor(lane *ingress, e *entry, r engine.Range) (n int64) {
+	for from := r.From; from <= r.Through; {
+		limit := int(min(readRecords, r.Through-from+1)) //nolint:gosec // at most readRecords
+		next, err := lane.journal.Read(from, limit, func(_ uint64, record engine.Record) bool {
+			if record.Event != nil && s.waitsFor(e, lane, record.Event) {
+				n++
+			}
+			return true
+		})
+		if err != nil || next <= from {
+			break
+		}
+		from = next
+	}
+	return n
+}
+
+// forgive takes expired events off the count of what waits.
+func (s *slot) forgive(n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting -= min(n, s.waiting)
+}
+
+// recordsSince tells whether the entry may have retry records of events accepted up to t.
+func (e *entry) recordsSince(t time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.counts.records+e.counts.flights > 0 || (e.queue.Records > 0 && e.queue.OldestMilli <= t.UnixMilli())
+}
+
+// embedRecords makes the retry records that refer to a segment independent of it.
+func (s *System) embedRecords(lane *ingress, e *entry, segment engine.Segment) {
+	const page = 200
+	for after := (engine.DeliveryKey{}); ; {
+		records, err := s.state.RetryRecords(context.Background(), e.id, after, page)
+		if err != nil {
+			s.logger.Error("retry records could not be read", "subscription", string(e.id), "error", err)
+			return
+		}
+		for _, record := range records {
+			after = record.Key
+			ref := record.Key.Event
+			if record.Body != nil || ref.Journal != lane.id || ref.Sequence > segment.Last {
+				continue
+			}
+			if found, err := lane.journal.Get(ref.Sequence); err == nil && found.Event != nil {
+				e.send(embed{event: found.Event})
+			}
+		}
+		if len(records) < page || after.AcceptedMilli > segment.LastAt.UnixMilli() {
+			break
+		}
+	}
+	// The actor has written them when it answers.
+	_ = s.Changed(context.Background(), e.id)
+}
+
+func (s *System) dropStub(lane *ingress, segment engine.Segment) {
+	for _, gone := range s.options.Snapshot.Expired {
+		if gone.Journal == lane.id && gone.Range.Through <= segment.Last {
+			s.write([]engine.Write{engine.DropExpired{Expired: gone}}, func() {})
+		}
+	}
+	if err := lane.journal.RemoveStub(segment); err != nil {
+		s.logger.Error("stub could not be removed", "lane", lane.name, "first", segment.First, "error", err)
+	}
+}
+
+// forgetVersions drops the versions of subscriptions that no retained event was matched
+// with.
+func (s *System) forgetVersions() {
+	oldest := s.table.Revision()
+	for _, lane := range s.lanes.all() {
+		first, next := lane.journal.Bounds()
+		if first >= next {
+			continue
+		}
+		found, err := lane.journal.Get(first)
+		if err != nil || found.Event == nil {
+			return // a request or a damaged record: look again later
+		}
+		oldest = min(oldest, found.Event.Revision)
+	}
+	var writes []engine.Write
+	for _, version := range s.table.Forget(oldest) {
+		writes = append(writes, engine.DropVersion{Version: version})
+	}
+	if len(writes) > 0 {
+		s.write(writes, func() {})
+	}
+}

@@ -1,0 +1,215 @@
+package actors_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pannier/actors"
+	"pannier/engine"
+	"pannier/storage"
+)
+
+// world is what survives a crash of the member: the durable stores and the receivers.
+type world struct {
+	t        *testing.T
+	state    *storage.MemoryState
+	history  *storage.MemoryHistory
+	lanes    []engine.LaneConfig
+	journals map[string]*storage.MemoryJournal
+	random   func() float64
+
+	mu       sync.Mutex
+	received map[pair]int
+	behave   func(pair, int) engine.Result
+	sent     []time.Time
+	last     pair
+}
+
+// pair is a delivery as the tests name it.
+type pair struct {
+	sub   engine.SubscriptionID
+	event string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	return &world{
+		t: t, state: storage.NewMemoryState(time.Now), history: storage.NewMemoryHistory(),
+		journals: make(map[string]*storage.MemoryJournal), received: make(map[pair]int),
+		behave: func(pair, int) engine.Result { return engine.Result{Outcome: engine.OutcomeSuccess, Status: 200} },
+		random: func() float64 { return 0.5 },
+	}
+}
+
+// life is one boot of the member. After kill nothing it does reaches the world.
+type life struct {
+	world  *world
+	dead   atomic.Bool
+	system *actors.System
+	engine *engine.Engine
+	table  *engine.Table
+}
+
+// boot starts the member on what the world holds.
+func (w *world) boot() *life {
+	w.t.Helper()
+	l := &life{world: w}
+	state := fencedState{w.state, l}
+	snapshot, err := w.state.Load(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	l.table = engine.NewTable(snapshot.Versions)
+	recent, dropped := engine.NewRecent(), engine.NewDroppedBatches(snapshot.Dropped)
+	l.system, err = actors.Start(actors.Options{
+		Table: l.table, State: state, History: w.history, Sender: fencedSender{l}, Recent: recent, Dropped: dropped,
+		Snapshot: snapshot, Lanes: w.lanes, Retention: 72 * time.Hour,
+		OpenJournal: func(lane engine.LaneRecord, _ uint64) (engine.Journal, error) {
+			if w.journals[lane.Name] == nil {
+				w.journals[lane.Name] = storage.NewMemoryJournal(lane.Journal)
+			}
+			return fencedJournal{w.journals[lane.Name], l}, nil
+		},
+		Clock: time.Now, Random: w.random, Logger: slog.New(slog.DiscardHandler),
+		Metrics: actors.Metrics{
+			Accepted: func(string, int) {}, Attempted: func(string, engine.Outcome) {},
+			Delivered: func(string, time.Duration) {}, DeadEnded: func(string, engine.Reason) {},
+		},
+		Expired: func(r engine.Expired) { l.engine.Expire(r) },
+		Disable: func(id engine.SubscriptionID) { _ = l.engine.Disable(context.Background(), id) },
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	l.engine = engine.New(engine.Options{
+		State: state, History: w.history, Lanes: l.system, Deliveries: l.system, Table: l.table, Recent: recent,
+		Endpoints: anyEndpoint{}, Dropped: dropped, Expired: snapshot.Expired, Replays: snapshot.Replays,
+		Clock: time.Now, Logger: slog.New(slog.DiscardHandler), Member: engine.Member{ID: "mem_test"},
+	})
+	l.engine.Resume()
+	return l
+}
+
+// kill ends the member as a crash would: nothing more becomes durable or is sent.
+func (l *life) kill() {
+	l.dead.Store(true)
+	l.stop()
+}
+
+// stop ends the member gracefully.
+func (l *life) stop() {
+	l.engine.Close()
+	l.system.Stop(context.Background())
+}
+
+func (l *life) subscribe(change func(*engine.SubscriptionSpec)) engine.SubscriptionID {
+	l.world.t.Helper()
+	spec := engine.DefaultSpec()
+	spec.URL, spec.Topics = "https://city.example/hooks", []string{"*"}
+	if change != nil {
+		change(&spec)
+	}
+	view, err := l.engine.CreateSubscription(context.Background(), engine.Caller{Role: engine.RoleAdmin}, spec)
+	if err != nil {
+		l.world.t.Fatal(err)
+	}
+	return view.ID
+}
+
+// publish accepts one event of a topic for each id.
+func (l *life) publish(topic string, ids ...string) {
+	l.world.t.Helper()
+	drafts := make([]engine.Draft, 0, len(ids))
+	for _, id := range ids {
+		drafts = append(drafts, engine.Draft{ID: id, Topic: topic, Data: []byte(`{}`)})
+	}
+	if _, err := l.engine.Accept(context.Background(), engine.Caller{Role: engine.RoleAdmin}, drafts, ""); err != nil {
+		l.world.t.Fatal(err)
+	}
+}
+
+func (w *world) count(sub engine.SubscriptionID, event string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.received[pair{sub, event}]
+}
+
+// answer says how the receivers behave from now on.
+func (w *world) answer(behave func(pair, int) engine.Result) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.behave = behave
+}
+
+func failing(pair, int) engine.Result {
+	return engine.Result{Outcome: engine.OutcomeFailure, Status: 500, RetryAfter: -1}
+}
+
+func succeeding(pair, int) engine.Result {
+	return engine.Result{Outcome: engine.OutcomeSuccess, Status: 200, RetryAfter: -1}
+}
+
+type fencedSender struct{ life *life }
+
+func (s fencedSender) Send(ctx context.Context, r *engine.SendRequest) engine.Result {
+	w := s.life.world
+	if s.life.dead.Load() {
+		return engine.Result{Outcome: engine.OutcomeInterrupted}
+	}
+	p := pair{r.Subscription.ID, r.Event.ID}
+	w.mu.Lock()
+	w.last = p
+	w.sent = append(w.sent, time.Now())
+	behave := w.behave
+	w.mu.Unlock()
+	result := behave(p, r.Number)
+	if ctx.Err() != nil {
+		result = engine.Result{Outcome: engine.OutcomeInterrupted}
+	}
+	if result.Outcome == engine.OutcomeSuccess {
+		w.mu.Lock()
+		w.received[p]++
+		w.mu.Unlock()
+	}
+	return result
+}
+
+// fencedState swallows the writes of a dead life.
+type fencedState struct {
+	*storage.MemoryState
+	life *life
+}
+
+func (s fencedState) Write(changes []engine.Write, done func()) error {
+	if s.life.dead.Load() {
+		done()
+		return nil
+	}
+	return s.MemoryState.Write(changes, done)
+}
+
+type fencedJournal struct {
+	*storage.MemoryJournal
+	life *life
+}
+
+func (j fencedJournal) Append(records []engine.Record, done func()) (uint64, error) {
+	if j.life.dead.Load() {
+		return 0, engine.Errorf(engine.CodeUnavailable, "dead")
+	}
+	return j.MemoryJournal.Append(records, done)
+}
+
+type anyEndpoint struct{}
+
+func (anyEndpoint) CheckURL(string) error                { return nil }
+func (anyEndpoint) CheckHeaders(map[string]string) error { return nil }
+
+// settle lets everything that can happen now happen.
+func settle() { synctest.Wait() }
+

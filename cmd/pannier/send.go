@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+)
+
+// sendCommand posts one event.
+type sendCommand struct {
+	outputFlags
+	Topic          string `arg:"" help:"The event's topic, as trip.created."`
+	Data           string `default:"{}" placeholder:"JSON|@file|-" help:"The event's data: JSON, a file of it, or standard input (${default})."`
+	ID             string `name:"id" placeholder:"ID" help:"The event's id; sent twice it counts once."`
+	Tenant         string `placeholder:"TENANT" help:"Reach this tenant's subscriptions only."`
+	IdempotencyKey string `placeholder:"KEY" help:"Make it safe to send this request again."`
+}
+
+// eventBody is an event as the API takes it.
+type eventBody struct {
+	ID     string          `json:"id,omitempty"`
+	Topic  string          `json:"topic"`
+	Tenant string          `json:"tenant,omitempty"`
+	Data   json.RawMessage `json:"data"`
+}
+
+// Run posts the event and prints the id it was accepted with.
+func (s *sendCommand) Run(ctx context.Context, c console) error {
+	data, err := input(c, s.Data)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(eventBody{ID: s.ID, Topic: s.Topic, Tenant: s.Tenant, Data: data})
+	if err != nil {
+		return fmt.Errorf("encode event: %w", err)
+	}
+	return s.ask(ctx, c, call{method: http.MethodPost, path: pathOf("events"), body: body, key: s.IdempotencyKey})
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"pannier/actors"
+	"pannier/engine"
+	"pannier/engine/egress"
+	"pannier/engine/telemetry"
+	"pannier/storage"
+)
+
+// member is a wired engine: the adapters meet here and nowhere else.
+type member struct {
+	folder   *storage.Folder
+	state    *storage.State
+	history  *storage.History
+	sender   *egress.Sender
+	system   *actors.System
+	engine   *engine.Engine
+	journals journals
+}
+
+type memberOptions struct {
+	logger    *slog.Logger
+	telemetry *telemetry.Telemetry
+	own       func() []netip.AddrPort
+	address   string
+}
+
+// endpointPolicy judges what subscriptions ask for.
+type endpointPolicy struct{ *egress.Guard }
+
+func (endpointPolicy) CheckHeaders(headers map[string]string) error {
+	return egress.CheckHeaders(headers)
+}
+
+// openMember opens the data folder, recovers and starts the actors.
+func openMember(ctx context.Context, cfg Config, o memberOptions) (_ *member, err error) {
+	m := &member{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.Close(ctx))
+		}
+	}()
+	if m.folder, err = storage.OpenFolder(cfg.Data); err != nil {
+		return nil, err
+	}
+	metrics, err := newMetrics(o.telemetry)
+	if err != nil {
+		return nil, err
+	}
+	m.state, err = storage.OpenState(m.folder.State(), storage.StateOptions{Logger: o.logger})
+	if err != nil {
+		return nil, fmt.Errorf("open the state: %w", err)
+	}
+	m.history, err = storage.OpenHistory(m.folder.History(), storage.HistoryOptions{Logger: o.logger})
+	if err != nil {
+		return nil, fmt.Errorf("open the history: %w", err)
+	}
+	guard := egress.NewGuard(egress.GuardOptions{
+		AllowInsecure: cfg.AllowInsecureEndpoints, AllowPrivate: cfg.AllowPrivate, Own: o.own,
+	})
+	if m.sender, err = newSender(cfg, o, guard); err != nil {
+		return nil, err
+	}
+	if err := m.start(ctx, cfg, o, guard, metrics); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func newSender(cfg Config, o memberOptions, guard *egress.Guard) (*egress.Sender, error) {
+	pem, err := endpointRoots(cfg.EndpointCA)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := egress.NewRoots(pem)
+	if err != nil {
+		return nil, fmt.Errorf("read the endpoint CA: %w", err)
+	}
+	return egress.NewSender(egress.SenderOptions{
+		Guard: guard, Version: version(), Roots: roots, TracerProvider: o.telemetry.TracerProvider,
+	}), nil
+}
+
+func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *egress.Guard, metrics *memberMetrics) error {
+	snapshot, err := m.state.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("load the state: %w", err)
+	}
+	table := engine.NewTable(snapshot.Versions)
+	recent, dropped := engine.NewRecent(), engine.NewDroppedBatches(snapshot.Dropped)
+	m.journals = journals{dir: m.folder.Journal(), logger: o.logger, observe: metrics.journalSynced}
+	m.system, err = actors.Start(actors.Options{
+		Table: table, State: m.state, History: m.history, Sender: m.sender, Recent: recent, Dropped: dropped,
+		Snapshot: snapshot, Lanes: withRetention(cfg.Lanes, cfg.Retention), Retention: cfg.Retention,
+		AutoPromoteRate: cfg.AutoPromoteRate, OpenJournal: m.journals.open, RemoveJournal: m.journals.remove,
+		Clock: time.Now, Random: rand.Float64, Logger: o.logger, Metrics: metrics.forActors(),
+		Expired: func(r engine.Expired) { m.engine.Expire(r) },
+		Disable: func(id engine.SubscriptionID) {
+			if err := m.engine.Disable(context.Background(), id); err != nil {
+				o.logger.Error("subscription could not be disabled", "subscription", string(id), "error", err)
+			}
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("start the actors: %w", err)
+	}
+	m.engine = engine.New(engine.Options{
+		State: m.state, History: m.history, Lanes: m.system, Deliveries: m.system, Table: table, Recent: recent,
+		Endpoints: endpointPolicy{guard}, Dropped: dropped, APIKeys: snapshot.APIKeys, Expired: snapshot.Expired,
+		Replays: snapshot.Replays, AdminKey: cfg.AdminKey, Clock: time.Now, Logger: o.logger,
+		Member: engine.Member{
+			ID: m.folder.Member(), Address: o.address, Boot: m.folder.Boot(), StartedAt: time.Now(),
+		},
+		Warnings: m.journals.warnings,
+	})
+	m.engine.Resume()
+	return metrics.observe(m)
+}
+
+// withRetention gives lanes without a retention of their own that of the server.
+func withRetention(lanes []engine.LaneConfig, retention time.Duration) []engine.LaneConfig {
+	result := make([]engine.LaneConfig, len(lanes))
+	for n, lane := range lanes {
+		if lane.Retention == 0 {
+			lane.Retention = retention
+		}
+		result[n] = lane
+	}
+	return result
+}
+
+// Close stops what was started, in the opposite order.
+func (m *member) Close(ctx context.Context) error {
+	var errs []error
+	if m.engine != nil {
+		m.engine.Close()
+	}
+	if m.system != nil {
+		m.system.Stop(ctx)
+	}
+	if m.sender != nil {
+		m.sender.Close()
+	}
+	errs = append(errs, m.journals.close())
+	if m.history != nil {
+		errs = append(errs, m.history.Close())
+	}
+	if m.state != nil {
+		errs = append(errs, m.state.Close())
+	}
+	if m.folder != nil {
+		errs = append(errs, m.folder.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// journals opens the journals of the lanes below one folder. Safe for concurrent use.
+type journals struct {
+	dir     string
+	logger  *slog.Logger
+	observe func(d time.Duration, records int)
+
+	mu     sync.Mutex
+	opened map[string]*storage.Journal
+}
+
+func (j *journals) open(lane engine.LaneRecord, synced uint64) (engine.Journal, error) {
+	journal, err := storage.OpenJournal(filepath.Join(j.dir, lane.Name), lane.Journal, storage.JournalOptions{
+		SyncedHint: synced, Log: j.logger, Observe: j.observe,
+	})
+	if err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.opened == nil {
+		j.opened = make(map[string]*storage.Journal)
+	}
+	j.opened[lane.Name] = journal
+	return journal, nil
+}
+
+func (j *journals) remove(lane engine.LaneRecord) error {
+	return os.RemoveAll(filepath.Join(j.dir, lane.Name))
+}
+
+// warnings names the records that could not be read: an operator should restore them from
+// the producer.
+func (j *journals) warnings() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var warnings []string
+	for name, journal := range j.opened {
+		for _, r := range journal.Damage() {
+			warnings = append(warnings, fmt.Sprintf("lane %s: records %d to %d are damaged", name, r.From, r.Through))
+		}
+	}
+	return warnings
+}
+
+func (j *journals) close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var errs []error
+	for _, journal := range j.opened {
+		errs = append(errs, journal.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,213 @@
+package storagetest
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"pannier/engine"
+)
+
+func journalGet(t *testing.T, j StubReader) {
+	const count = 3 * JournalSegmentRecords
+	AppendEvents(t, j, 1, count)
+	for n := count; n >= 1; n-- {
+		record, err := j.Get(uint64(n))
+		if err != nil || record.Event.Ref.Sequence != uint64(n) || string(record.Event.Data) != string(journalBody(n)) {
+			t.Errorf("Get %d: got %v, %v", n, record.Event, err)
+		}
+	}
+	wantNoRecord(t, j, 0)
+	wantNoRecord(t, j, count+1)
+}
+
+func journalSeek(t *testing.T, j StubReader) {
+	const count = 3 * JournalSegmentRecords
+	for n := 1; n <= count; n++ {
+		// Two records share each accept time: 2, 2, 4, 4, 6, 6, … ms.
+		appendSynced(t, j, engine.Record{Event: JournalEvent((n + 1) / 2 * 2)})
+	}
+	for ms := 0; ms <= count+3; ms++ {
+		want := uint64(1)
+		if ms > 2 {
+			want = uint64((ms+1)/2*2 - 1)
+		}
+		want = min(want, count+1)
+		if got, err := j.Seek(day.Add(time.Duration(ms) * time.Millisecond)); got != want || err != nil {
+			t.Errorf("Seek %d ms: got %d, %v, want %d", ms, got, err, want)
+		}
+	}
+	if got, err := j.Seek(day.Add(2*time.Millisecond + 1)); got != 3 || err != nil {
+		t.Errorf("Seek just after 2 ms: got %d, %v, want 3", got, err)
+	}
+}
+
+func journalSegments(t *testing.T, j StubReader) {
+	const count = 4 * JournalSegmentRecords
+	AppendEvents(t, j, 1, count)
+	segments := j.Segments()
+	if len(segments) < 2 {
+		t.Fatalf("got %d sealed segments, want more", len(segments))
+	}
+	first := uint64(1)
+	for _, s := range segments {
+		wantAt, wantLastAt := JournalEvent(int(s.First)).AcceptedAt, JournalEvent(int(s.Last)).AcceptedAt
+		if s.First != first || s.Last < s.First || !s.FirstAt.Equal(wantAt) || !s.LastAt.Equal(wantLastAt) {
+			t.Errorf("got %+v, want it from %d on, %v to %v", s, first, wantAt, wantLastAt)
+		}
+		if s.FirstRevision != 100+s.First || s.Stub || s.Bytes < int64(s.Last-s.First+1)*JournalBodyBytes {
+			t.Errorf("got %+v, want revision %d, its bytes, no stub", s, 100+s.First)
+		}
+		first = s.Last + 1
+	}
+	if first > count {
+		t.Errorf("the active segment is listed: %+v", segments)
+	}
+}
+
+func journalTrim(t *testing.T, j StubReader) {
+	const count = 4 * JournalSegmentRecords
+	AppendEvents(t, j, 1, count)
+	segments := j.Segments()
+	if err := j.Trim(segments[1], false); err == nil {
+		t.Error("Trim took a segment that is not the oldest")
+	}
+	for _, s := range segments {
+		if err := j.Trim(s, false); err != nil {
+			t.Fatalf("Trim: %v", err)
+		}
+		if first, _ := j.Bounds(); first != s.Last+1 {
+			t.Errorf("Bounds: got %d, want %d", first, s.Last+1)
+		}
+		wantNoRecord(t, j, s.Last)
+		if sequences, _ := ReadJournal(t, j.Read, 1); sequences[0] != s.Last+1 || len(sequences) != count-int(s.Last) {
+			t.Errorf("Read: got %v, want all from %d", sequences, s.Last+1)
+		}
+		if got, err := j.Seek(day); got != s.Last+1 || err != nil {
+			t.Errorf("Seek: got %d, %v, want %d", got, err, s.Last+1)
+		}
+	}
+	if err := j.Trim(segments[0], false); err == nil {
+		t.Error("Trim took a segment twice")
+	}
+	if len(j.Segments()) != 0 || len(j.Damage()) != 0 {
+		t.Errorf("got segments %v, damage %v, want none", j.Segments(), j.Damage())
+	}
+}
+
+func journalStub(t *testing.T, j StubReader) {
+	const count = 4 * JournalSegmentRecords
+	extended := JournalEvent(1)
+	extended.Extensions = []byte(`{"source":"/a"}`)
+	appendSynced(t, j, engine.Record{Event: extended})
+	AppendEvents(t, j, 2, count)
+	before := j.Segments()
+	for _, s := range before[:2] {
+		if err := j.Trim(s, true); err != nil {
+			t.Fatalf("Trim: %v", err)
+		}
+	}
+	last := before[1].Last
+	after := j.Segments()
+	for i, s := range after[:2] {
+		if !s.Stub || s.First != before[i].First || s.Last != before[i].Last || !s.LastAt.Equal(before[i].LastAt) || s.Bytes >= before[i].Bytes {
+			t.Errorf("got %+v, want a smaller stub of %+v", s, before[i])
+		}
+	}
+	if len(after) != len(before) || after[2].Stub {
+		t.Errorf("got %+v, want two stubs and the rest", after)
+	}
+	if sequences, _ := ReadJournal(t, j.Read, 1); sequences[0] != last+1 {
+		t.Errorf("Read begins at %d, want %d", sequences[0], last+1)
+	}
+	sequences, records := ReadJournal(t, j.ReadStub, 1)
+	if uint64(len(sequences)) != last {
+		t.Fatalf("ReadStub: got %v, want all through %d", sequences, last)
+	}
+	for i, record := range records {
+		e, want := record.Event, JournalEvent(i+1)
+		if e.Data != nil || e.Extensions != nil || e.Topic != want.Topic || e.Ref.Sequence != uint64(i+1) || !e.AcceptedAt.Equal(want.AcceptedAt) {
+			t.Errorf("ReadStub: got %+v", e)
+		}
+	}
+	if record, err := j.Get(last); err != nil || record.Event.Data != nil || record.Event.Ref.Sequence != last {
+		t.Errorf("Get: got %+v, %v, want a record without body", record.Event, err)
+	}
+	if err := j.Trim(after[0], false); err == nil {
+		t.Error("Trim took a stub")
+	}
+	removeStubs(t, j, after[:2])
+	if got := j.Segments(); len(got) != len(before)-2 || got[0].Stub {
+		t.Errorf("got %+v, want no stubs", got)
+	}
+}
+
+func removeStubs(t *testing.T, j StubReader, stubs []engine.Segment) {
+	t.Helper()
+	for range 2 { // the second time there is nothing to remove
+		for _, s := range stubs {
+			if err := j.RemoveStub(s); err != nil {
+				t.Fatalf("RemoveStub: %v", err)
+			}
+			wantNoRecord(t, j, s.First)
+		}
+	}
+	if sequences, _ := ReadJournal(t, j.ReadStub, 1); len(sequences) != 0 {
+		t.Errorf("ReadStub: got %v, want nothing", sequences)
+	}
+}
+
+func journalConcurrent(t *testing.T, j StubReader) {
+	const appenders, each = 4, 3 * JournalSegmentRecords
+	var appending, reading sync.WaitGroup
+	for range appenders {
+		appending.Go(func() { AppendEvents(t, j, 1, each) })
+	}
+	finished := make(chan struct{})
+	for range 2 {
+		reading.Go(func() {
+			next := uint64(1)
+			for over := false; !over || next <= appenders*each; {
+				select {
+				case <-finished:
+					over = true
+				default:
+				}
+				var err error
+				next, err = j.Read(next, 5, func(sequence uint64, record engine.Record) bool {
+					if sequence != next || record.Event.Ref.Sequence != sequence || sequence > j.Synced() {
+						t.Errorf("read %d as %v, synced %d, want %d", sequence, record.Event.Ref, j.Synced(), next)
+					}
+					next++
+					return true
+				})
+				if err != nil {
+					t.Errorf("Read: %v", err)
+					return
+				}
+			}
+		})
+	}
+	appending.Wait()
+	close(finished)
+	reading.Wait()
+	if len(j.Damage()) != 0 {
+		t.Errorf("damage %v, want none", j.Damage())
+	}
+}
+
+func journalClosed(t *testing.T, j StubReader) {
+	AppendEvents(t, j, 1, 3)
+	for range 2 {
+		if err := j.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	_, err := j.Append([]engine.Record{{Event: JournalEvent(4)}}, func() { t.Error("done was called") })
+	if got := engine.ErrorCode(err); got != engine.CodeUnavailable {
+		t.Errorf("Append: got %v, want unavailable", err)
+	}
+	if sequences, _ := ReadJournal(t, j.Read, 1); len(sequences) != 3 {
+		t.Errorf("Read: got %v, want 3 records", sequences)
+	}
+}
