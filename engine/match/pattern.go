@@ -1,27 +1,38 @@
-// Package match decides which subscriptions a topic concerns. Pure: no I/O, no clock.
+// Package match decides which subscriptions a topic concerns: patterns, and an index that
+// finds those of a topic without looking at the others. Pure: no I/O, no clock.
 package match
 
-// Pattern is a checked pattern: an exact topic, "prefix.*" or "*".
+import "strings"
+
+// Pattern is a checked pattern: an exact topic, "prefix.*" (every topic that starts with
+// "prefix.") or "*" (every topic).
 type Pattern string
 
-// ParseTopic checks a topic.
-func ParseTopic(s string) error { panic("skeleton") }
+// Any matches every topic.
+const Any Pattern = "*"
 
-// ParsePattern checks a pattern.
-func ParsePattern(s string) (Pattern, error) { panic("skeleton") }
+// ParsePattern checks a pattern. The error's text is written for a user.
+func ParsePattern(s string) (Pattern, error) {
+	if s == string(Any) {
+		return Any, nil
+	}
+	if prefix, ok := strings.CutSuffix(s, ".*"); ok {
+		if err := ParseTopic(prefix); err != nil {
+			return "", err
+		}
+		return Pattern(s), nil
+	}
+	if err := ParseTopic(s); err != nil {
+		return "", err
+	}
+	return Pattern(s), nil
+}
 
 // Matches tells whether p is for topic.
-func (p Pattern) Matches(topic string) bool { panic("skeleton") }
-
-// Index finds the handles whose patterns match a topic. Not safe for concurrent writes.
-type Index struct{}
-
-// Add registers handle for pattern p of tenant.
-func (x *Index) Add(tenant string, p Pattern, handle uint32) { panic("skeleton") }
-
-// Remove undoes Add.
-func (x *Index) Remove(tenant string, p Pattern, handle uint32) { panic("skeleton") }
-
-// Match appends to dst, sorted and each once, the handles whose patterns match topic; an
-// empty tenant reaches the handles of all tenants.
-func (x *Index) Match(topic, tenant string, dst []uint32) []uint32 { panic("skeleton") }
+func (p Pattern) Matches(topic string) bool {
+	if p == Any || string(p) == topic {
+		return true
+	}
+	prefix, ok := strings.CutSuffix(string(p), "*")
+	return ok && strings.HasPrefix(topic, prefix)
+}
