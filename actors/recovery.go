@@ -184,11 +184,9 @@ func (r *recovery) event(event *engine.Event) (pairs int) {
 		if s.endedBefore(e.id, event) {
 			continue
 		}
-		switch taken, full := slot.offer(event, now); {
-		case taken:
+		if slot.offerAgain(event, now) {
 			pairs++
-		case full:
-			slot.startLag(engine.Range{From: event.Ref.Sequence}, 1)
+		} else {
 			r.lane.noteDirty(e, slot)
 		}
 	}

@@ -97,6 +97,44 @@ func (s *slot) offer(event *engine.Event, at time.Time) (taken, lag bool) {
 	return true, false
 }
 
+// offerAgain puts an event in that was accepted before the member started. A subscription
+// that lags may still have events before its cursor that were in memory at the crash: they
+// are not behind the cursor, so they go in too, and what does not fit becomes a stretch
+// that ends where the first one begins.
+func (s *slot) offerAgain(event *engine.Event, at time.Time) (taken bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sequence := event.Ref.Sequence
+	next := uint64(0) // where the first stretch after the event begins
+	for _, r := range s.ranges {
+		if sequence >= r.From && (r.Through == 0 || sequence <= r.Through) {
+			s.waiting++
+			return false
+		}
+		if r.From > sequence && (next == 0 || r.From < next) {
+			next = r.From
+		}
+	}
+	if s.count < engine.MailboxCapacity {
+		if s.count == len(s.queue) {
+			s.grow()
+		}
+		s.queue[(s.head+s.count)%len(s.queue)] = waitingEvent{event: event, at: at}
+		s.count++
+		return true
+	}
+	r := engine.Range{From: sequence}
+	if next > 0 {
+		r.Through = next - 1
+	} else {
+		s.lagging = true
+	}
+	s.ranges = append(s.ranges, r)
+	s.waiting++
+	s.dirty = true
+	return false
+}
+
 // grow makes the ring larger: an idle subscription has none.
 func (s *slot) grow() {
 	ring := make([]waitingEvent, max(4, 2*len(s.queue)))

@@ -212,4 +212,3 @@ func (anyEndpoint) CheckHeaders(map[string]string) error { return nil }
 
 // settle lets everything that can happen now happen.
 func settle() { synctest.Wait() }
-
