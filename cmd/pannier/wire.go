@@ -178,7 +178,7 @@ type journals struct {
 
 func (j *journals) open(lane engine.LaneRecord, synced uint64) (engine.Journal, error) {
 	journal, err := storage.OpenJournal(filepath.Join(j.dir, lane.Name), lane.Journal, storage.JournalOptions{
-		SyncedHint: synced, Log: j.logger, Observe: j.observe,
+		SyncedHint: synced, Logger: j.logger, Observe: j.observe,
 	})
 	if err != nil {
 		return nil, err
