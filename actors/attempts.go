@@ -164,6 +164,10 @@ func (p *attempts) interrupt() {
 	p.mu.Lock()
 	waiting := p.waiting
 	p.waiting = nil
+	for _, lane := range p.system.lanes.all() {
+		waiting = append(waiting, lane.delayed...)
+		lane.delayed = nil
+	}
 	p.mu.Unlock()
 	for _, job := range waiting {
 		job.entry.send(attemptEnded{

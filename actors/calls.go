@@ -59,6 +59,7 @@ func (s *System) Look(ctx context.Context, id engine.SubscriptionID) (engine.Sub
 		}
 	}
 	e.describe(&work)
+	e.noteOldestBehind(&work)
 	return work, nil
 }
 
@@ -66,13 +67,11 @@ func (s *System) Look(ctx context.Context, id engine.SubscriptionID) (engine.Sub
 func (e *entry) describe(work *engine.SubscriptionWork) {
 	e.mu.Lock()
 	c := e.counts
-	oldest := e.queue.OldestMilli
-	hasRecords := c.records+c.flights > 0
+	if work.OldestMilli == 0 && c.records > 0 {
+		work.OldestMilli = e.queue.OldestMilli
+	}
 	e.mu.Unlock()
 	work.Pending = uint64(max(0, c.records) + max(0, c.flights)) //nolint:gosec // not negative
-	if hasRecords {
-		work.OldestMilli = oldest
-	}
 	work.Mailbox = make(map[engine.EventRef]bool)
 	work.Behind = make(map[engine.JournalID][]engine.Range)
 	for _, s := range e.allSlots() {
@@ -88,12 +87,28 @@ func (s *slot) describe(work *engine.SubscriptionWork) {
 	for n := range s.count {
 		event := s.queue[(s.head+n)%len(s.queue)].event
 		work.Mailbox[event.Ref] = true
-		if at := event.AcceptedAt.UnixMilli(); work.OldestMilli == 0 || at < work.OldestMilli {
-			work.OldestMilli = at
-		}
+		work.NoteOldest(event.Key())
 	}
 	if len(s.ranges) > 0 {
 		work.Behind[s.journal] = append([]engine.Range(nil), s.ranges...)
+	}
+}
+
+// noteOldestBehind takes what lies behind the cursors into account for OldestMilli. The first
+// event there may be another subscription's: then the oldest pending one is a little newer.
+func (e *entry) noteOldestBehind(work *engine.SubscriptionWork) {
+	for _, s := range e.allSlots() {
+		for _, r := range work.Behind[s.journal] {
+			_, err := s.ingress.journal.Read(r.From, readRecords, func(_ uint64, record engine.Record) bool {
+				if record.Event != nil {
+					work.NoteOldest(record.Event.Key())
+				}
+				return record.Event == nil
+			})
+			if err != nil {
+				e.system.logger.Error("journal read failed", "lane", s.ingress.name, "sequence", r.From, "error", err)
+			}
+		}
 	}
 }
 
@@ -195,6 +210,9 @@ func (s *System) Stop(ctx context.Context) {
 	close(s.stopped)
 	close(s.readers.done)
 	s.timers.close()
+	s.backgroundMu.Lock()
+	s.backgroundOver = true
+	s.backgroundMu.Unlock()
 	s.backgrounds.Wait()
 	s.library.Shutdown()
 }

@@ -32,8 +32,9 @@ type (
 	}
 	// synced tells that submissions are durable.
 	synced struct{ submissions []*submission }
-	// release lets a held part go.
+	// release lets a held part go; abandon gives one up whose batch did not become whole.
 	release struct{ part *engine.Part }
+	abandon struct{ part *engine.Part }
 	// discharged takes pairs off the ledger.
 	discharged struct{ sequences []uint64 }
 	// caughtUp asks for the end of a subscription's open stretch.
@@ -112,6 +113,8 @@ func (i *ingress) Receive(ctx actor.Context) {
 		i.routeAll(m.submissions)
 	case release:
 		i.release(m.part)
+	case abandon:
+		i.abandon(m.part)
 	case discharged:
 		for _, sequence := range m.sequences {
 			i.ledger.Discharge(sequence)
@@ -179,7 +182,9 @@ func (i *ingress) match(s *submission) {
 func (i *ingress) routeAll(submissions []*submission) {
 	now := i.system.clock()
 	for _, s := range submissions {
-		i.index(s.part)
+		if !s.part.Held {
+			i.index(s.part)
+		}
 		for n, event := range s.part.Events {
 			if s.part.Held {
 				i.ledger.Hold(event.Ref.Sequence)
@@ -237,6 +242,26 @@ func (i *ingress) release(part *engine.Part) {
 	}
 	i.publish()
 	i.flip()
+}
+
+// abandon gives up a part whose batch did not become whole: the request was refused, so its
+// events are shown and delivered to nobody.
+func (i *ingress) abandon(part *engine.Part) {
+	for _, event := range part.Events {
+		i.system.drop(event.Batch.ID)
+		i.takeHeld(event)
+		i.ledger.Release(event.Ref.Sequence, 0)
+	}
+	i.system.held.forget(part.Events[0].Batch.ID)
+	i.publish()
+	i.flip()
+}
+
+// drop has the events of a batch ignored for ever.
+func (s *System) drop(batch uint64) {
+	if s.dropped.Add(batch) {
+		s.write([]engine.Write{engine.PutDropped{Batch: batch}}, func() {})
+	}
 }
 
 // flip ends the open stretches of subscriptions that have read everything: from the next

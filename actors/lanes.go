@@ -146,7 +146,7 @@ func (l *laneSet) startAll() error {
 
 func (l *laneSet) start(lane *ingress) error {
 	props := actor.PropsFromProducer(func() actor.Actor { return lane },
-		actor.WithMailbox(newBatchMailbox))
+		actor.WithMailbox(newBatchMailbox), actor.WithGuardian(l.system.guardian))
 	pid, err := l.system.root.SpawnNamed(props, "lane-"+lane.name)
 	if err != nil {
 		return fmt.Errorf("start lane %s: %w", lane.name, err)
@@ -241,7 +241,14 @@ func unavailable(message string) error {
 }
 
 // Release implements engine.Lanes.
-func (s *System) Release(lane string, part *engine.Part) { s.lanes.byName(lane).send(release{part}) }
+func (s *System) Release(lane string, part *engine.Part) {
+	i := s.lanes.byName(lane)
+	i.index(part) // before the caller lets the ids go
+	i.send(release{part})
+}
+
+// Abandon implements engine.Lanes.
+func (s *System) Abandon(lane string, part *engine.Part) { s.lanes.byName(lane).send(abandon{part}) }
 
 // Journals implements engine.Lanes.
 func (s *System) Journals() []engine.LaneJournal {

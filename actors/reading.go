@@ -137,7 +137,7 @@ func (s *System) fetch(ctx context.Context, record engine.RetryRecord) *engine.E
 	if record.Body != nil {
 		return record.Body
 	}
-	if lane := s.ingressOf(record.Key.Event.Journal); lane.journal != nil {
+	if lane := s.lanes.byJournal(record.Key.Event.Journal); lane != nil {
 		if found, err := lane.journal.Get(record.Key.Event.Sequence); err == nil && found.Event != nil && found.Event.Data != nil {
 			return found.Event
 		}

@@ -158,11 +158,11 @@ func (r *recovery) whole(sequence uint64, part engine.BatchPart) bool {
 func (r *recovery) event(event *engine.Event) (pairs int) {
 	s := r.system
 	if !r.whole(event.Ref.Sequence, event.Batch) {
-		if !s.dropped.Has(event) {
-			s.dropped.Add(event.Batch.ID)
-			s.write([]engine.Write{engine.PutDropped{Batch: event.Batch.ID}}, func() {})
-			s.logger.Warn("incomplete batch dropped: it was never answered", "lane", r.lane.name, "sequence", event.Ref.Sequence)
-		}
+		s.drop(event.Batch.ID)
+		s.logger.Warn("event of an incomplete batch dropped: it was never answered", "lane", r.lane.name, "sequence", event.Ref.Sequence)
+		return 0
+	}
+	if s.dropped.Has(event) {
 		return 0
 	}
 	r.remember(event)
@@ -210,7 +210,6 @@ func (r *recovery) remember(event *engine.Event) {
 			ID: event.ID, Event: event.Ref, Digest: draft.Digest(), AcceptedAt: event.AcceptedAt,
 		}}})
 	}
-	r.system.totals.matched.Add(0)
 }
 
 // request brings the answer of an Idempotency-Key back.

@@ -40,6 +40,7 @@ func (s *System) retain() {
 			}
 		}
 	}
+	s.removeDrained()
 	s.forgetVersions()
 	for more := true; more && !s.stopping.Load(); {
 		var err error

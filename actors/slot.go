@@ -28,7 +28,6 @@ type slot struct {
 	waiting uint64 // matched events behind the cursor
 	dirty   bool   // the cursor is to be written with the next watermark
 	listed  bool   // in the ingress actor's list of dirty slots
-	stale   bool   // asked the ingress actor to take the queue back
 }
 
 type waitingEvent struct {
@@ -197,7 +196,6 @@ func (s *slot) startLag(r engine.Range, waiting uint64) {
 func (s *slot) reclaim() (r engine.Range, events []*engine.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stale = false
 	if s.count == 0 {
 		return engine.Range{}, nil
 	}

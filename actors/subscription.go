@@ -260,6 +260,10 @@ func (a *subscriptionActor) describe() engine.SubscriptionWork {
 	}
 	for ref, record := range view.InFlight {
 		work.Attempting[ref] = record.Attempts
+		work.NoteOldest(record.Key)
+	}
+	for key := range view.Due {
+		work.NoteOldest(key)
 	}
 	return work
 }

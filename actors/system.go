@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,9 @@ type Options struct {
 	Expired func(engine.Expired)
 	// Disable is called for a subscription whose endpoint said 410 and that asked for it.
 	Disable func(engine.SubscriptionID)
+	// Fatal is called when an ingress actor or a supervisor panicked: an invariant is violated
+	// and the process must end.
+	Fatal func(error)
 }
 
 // Metrics is told what happens; every function is set and does not block.
@@ -72,6 +76,7 @@ type System struct {
 	logger  *slog.Logger
 
 	library  *actor.ActorSystem
+	guardian *guardian
 	root     *actor.RootContext
 	registry *registry
 	lanes    *laneSet
@@ -86,6 +91,9 @@ type System struct {
 	stopping    atomic.Bool
 	stopped     chan struct{}
 	backgrounds sync.WaitGroup
+
+	backgroundMu   sync.Mutex
+	backgroundOver bool // Stop waits: nothing is added any more
 }
 
 // endings says which deliveries of a subscription had left the journal's care at start.
@@ -107,6 +115,7 @@ func Start(o Options) (*System, error) {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	s.library = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
 	s.root = s.library.Root
+	s.guardian = &guardian{fatal: o.Fatal}
 	s.timers = newTimers(o.Clock)
 	s.attempts = newAttempts(s)
 	s.readers = newReaders(s)
@@ -137,7 +146,7 @@ func (s *System) spawnSupervisors() error {
 	for n := range groups {
 		group := newSupervisor(s)
 		props := actor.PropsFromProducer(func() actor.Actor { return group },
-			actor.WithMailbox(newBatchMailbox), actor.WithSupervisor(group))
+			actor.WithMailbox(newBatchMailbox), actor.WithSupervisor(group), actor.WithGuardian(s.guardian))
 		pid, err := s.root.SpawnNamed(props, fmt.Sprintf("subscriptions-%d", n))
 		if err != nil {
 			return fmt.Errorf("start a supervisor: %w", err)
@@ -179,17 +188,32 @@ func (s *System) entryOf(id engine.SubscriptionID) *entry {
 	return s.registry.get(handle)
 }
 
-// ingressOf finds the lane of a journal. A journal that an event lies in is never closed
-// before its deliveries have ended.
-func (s *System) ingressOf(journal engine.JournalID) *ingress { return s.lanes.byJournal(journal) }
-
-// watermark is the durable watermark of a journal.
-func (s *System) watermark(journal engine.JournalID) uint64 {
-	return s.ingressOf(journal).durable.Load()
+// ingressOf finds the lane of a journal. The journal of a drained lane is gone, while
+// retry records that carry their events are not: they go with the shared lane.
+func (s *System) ingressOf(journal engine.JournalID) *ingress {
+	if lane := s.lanes.byJournal(journal); lane != nil {
+		return lane
+	}
+	return s.lanes.byName(engine.SharedLane)
 }
 
-// background runs work that Stop waits for.
-func (s *System) background(work func()) { s.backgrounds.Go(work) }
+// watermark is the durable watermark of a journal; beyond every sequence when the journal is
+// gone.
+func (s *System) watermark(journal engine.JournalID) uint64 {
+	if lane := s.lanes.byJournal(journal); lane != nil {
+		return lane.durable.Load()
+	}
+	return math.MaxUint64
+}
+
+// background runs work that Stop waits for; once Stop has begun to wait, work is left out.
+func (s *System) background(work func()) {
+	s.backgroundMu.Lock()
+	defer s.backgroundMu.Unlock()
+	if !s.backgroundOver {
+		s.backgrounds.Go(work)
+	}
+}
 
 // write queues changes of the state. The state refuses only after it was closed, which is
 // after the actors have ended.

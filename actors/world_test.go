@@ -82,6 +82,11 @@ func (w *world) boot() *life {
 		},
 		Expired: func(r engine.Expired) { l.engine.Expire(r) },
 		Disable: func(id engine.SubscriptionID) { _ = l.engine.Disable(context.Background(), id) },
+		Fatal:   func(err error) { panic(err) },
+		RemoveJournal: func(lane engine.LaneRecord) error {
+			delete(w.journals, lane.Name)
+			return nil
+		},
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -292,27 +292,39 @@ func (r *request) appendAll(events []*Event, parts map[string]*Part) error {
 	if r.key != "" {
 		r.countRequest(parts)
 	}
-	errs := make(chan error, len(parts))
+	durable, err := r.appendParts(parts)
+	if err == nil && r.key != "" {
+		err = r.appendRequest(events, parts)
+	}
+	for lane, part := range durable {
+		if err != nil {
+			r.engine.lanes.Abandon(lane, part)
+		} else {
+			r.engine.lanes.Release(lane, part)
+		}
+	}
+	return err
+}
+
+// appendParts appends to all lanes at once and gives those that took their part.
+func (r *request) appendParts(parts map[string]*Part) (durable map[string]*Part, err error) {
+	var mu sync.Mutex
 	var wait sync.WaitGroup
+	durable = make(map[string]*Part, len(parts))
 	for lane, part := range parts {
-		wait.Go(func() { errs <- r.engine.lanes.Append(lane, part) })
+		wait.Go(func() {
+			refused := r.engine.lanes.Append(lane, part)
+			mu.Lock()
+			defer mu.Unlock()
+			if refused == nil {
+				durable[lane] = part
+			} else {
+				err = refused
+			}
+		})
 	}
 	wait.Wait()
-	close(errs)
-	for err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	if r.key != "" {
-		if err := r.appendRequest(events, parts); err != nil {
-			return err
-		}
-	}
-	for lane, part := range parts {
-		r.engine.lanes.Release(lane, part)
-	}
-	return nil
+	return durable, err
 }
 
 // countRequest makes room for the request's own record in the batch.

@@ -19,11 +19,13 @@ func NewDroppedBatches(ids []uint64) *DroppedBatches {
 	return d
 }
 
-// Add drops a batch.
-func (d *DroppedBatches) Add(id uint64) {
+// Add drops a batch; it tells whether it was not dropped before.
+func (d *DroppedBatches) Add(id uint64) (added bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	added = !d.ids[id]
 	d.ids[id] = true
+	return added
 }
 
 // Has tells whether an event belongs to a dropped batch.

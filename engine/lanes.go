@@ -29,6 +29,8 @@ type Lanes interface {
 	Append(lane string, part *Part) error
 	// Release lets the ingress actor hand out a held part.
 	Release(lane string, part *Part)
+	// Abandon gives up a held part: another part of its request could not be made durable.
+	Abandon(lane string, part *Part)
 	// Journals lists the journals of every lane, those that are only drained included.
 	Journals() []LaneJournal
 	// Views describes the lanes.
@@ -84,4 +86,11 @@ type SubscriptionWork struct {
 	Behind map[JournalID][]Range
 	// Due is when the retry records in memory are due, in wall time.
 	Due map[DeliveryKey]time.Time
+}
+
+// NoteOldest takes one more pending delivery into account for OldestMilli.
+func (w *SubscriptionWork) NoteOldest(key DeliveryKey) {
+	if w.OldestMilli == 0 || key.AcceptedMilli < w.OldestMilli {
+		w.OldestMilli = key.AcceptedMilli
+	}
 }

@@ -80,13 +80,9 @@ func openMember(ctx context.Context, cfg Config, o memberOptions) (_ *member, er
 }
 
 func newSender(cfg Config, o memberOptions, guard *egress.Guard) (*egress.Sender, error) {
-	pem, err := endpointRoots(cfg.EndpointCA)
+	roots, err := endpointRoots(cfg.EndpointCA)
 	if err != nil {
 		return nil, err
-	}
-	roots, err := egress.NewRoots(pem)
-	if err != nil {
-		return nil, fmt.Errorf("read the endpoint CA: %w", err)
 	}
 	return egress.NewSender(egress.SenderOptions{
 		Guard: guard, Version: version(), Roots: roots, TracerProvider: o.telemetry.TracerProvider,
@@ -106,6 +102,10 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 		Snapshot: snapshot, Lanes: withRetention(cfg.Lanes, cfg.Retention), Retention: cfg.Retention,
 		AutoPromoteRate: cfg.AutoPromoteRate, OpenJournal: m.journals.open, RemoveJournal: m.journals.remove,
 		Clock: time.Now, Random: rand.Float64, Logger: o.logger, Metrics: metrics.forActors(),
+		Fatal: func(err error) {
+			o.logger.Error("the engine failed; the process ends", "error", err)
+			os.Exit(1)
+		},
 		Expired: func(r engine.Expired) { m.engine.Expire(r) },
 		Disable: func(id engine.SubscriptionID) {
 			if err := m.engine.Disable(context.Background(), id); err != nil {

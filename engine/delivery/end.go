@@ -58,18 +58,20 @@ func (m *Machine) settle(f *flight, result engine.Result, now time.Time) {
 }
 
 // feedCircuit counts the end for the circuit. An interrupted attempt says nothing about the
-// endpoint, a blocked one never reached it.
+// endpoint; a blocked one counts like any failure. A circuit that opened, probed or closed
+// is durable: a restart sends one probe, not a storm.
 func (m *Machine) feedCircuit(f *flight, result engine.Result, now time.Time) {
+	wasOpen := m.circuit.Open
 	switch result.Outcome {
 	case engine.OutcomeInterrupted:
+		return
 	case engine.OutcomeSuccess:
-		wasOpen := m.circuit.Open
 		m.circuit.Succeeded(now)
-		if wasOpen {
-			m.putQueue()
-		}
 	default:
 		m.circuit.Failed(now, f.probe)
+	}
+	if wasOpen || m.circuit.Open {
+		m.putQueue()
 	}
 }
 

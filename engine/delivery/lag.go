@@ -131,12 +131,15 @@ func (m *Machine) read(l *lane) {
 	}
 }
 
-// noticeStale names the lanes whose mailbox holds back the watermark.
+// noticeStale names, once, the lanes whose mailbox holds back the watermark.
 func (m *Machine) noticeStale(now time.Time) {
 	for _, l := range m.lanes {
-		if at, waits := m.mailbox.Oldest(l.journal); waits && now.Sub(at) >= engine.SpillAfter {
+		at, waits := m.mailbox.Oldest(l.journal)
+		tooLong := waits && now.Sub(at) >= engine.SpillAfter
+		if tooLong && !l.stale {
 			m.out.Stale = append(m.out.Stale, l.journal)
 		}
+		l.stale = tooLong
 	}
 }
 

@@ -88,6 +88,7 @@ type lane struct {
 	buffer    []*engine.Event // read from a stretch, not attempted yet
 	reading   bool
 	flipping  bool // the ingress actor was asked for the end of the last stretch
+	stale     bool // the ingress actor was asked to turn the mailbox into a stretch
 	changed   bool // what a crash would read again is not what Waiting last gave
 	// settledCount counts the events behind the cursor that were settled since then.
 	settledCount uint64
@@ -304,26 +305,42 @@ func (m *Machine) nextWake(now time.Time) time.Time {
 		}
 	}
 	for _, l := range m.lanes {
-		if at, waits := m.mailbox.Oldest(l.journal); waits {
+		if at, waits := m.mailbox.Oldest(l.journal); waits && !l.stale {
 			consider(at.Add(engine.SpillAfter))
 		}
 	}
-	if !m.mayStart() {
-		return wake
-	}
-	if m.circuit.Open {
-		if !m.probing && (m.records > 0 || m.hasFirstAttempts()) {
-			consider(m.circuit.ProbeAt)
-		}
-		return wake
-	}
-	if due, waits := m.retries.next(); waits && len(m.flights) < m.sub.MaxInFlight {
-		consider(m.circuit.Wall(due))
-	}
-	if !m.rate.allow(now) && (m.records > 0 || m.hasFirstAttempts()) {
-		consider(m.rate.next(now))
+	if m.mayStart() && len(m.flights) < m.sub.MaxInFlight {
+		m.considerStarts(now, consider)
 	}
 	return wake
+}
+
+// considerStarts names when time alone lets an attempt start that may not start at now.
+// What waits for an end or for a read has no such time: the driver calls again then.
+func (m *Machine) considerStarts(now time.Time, consider func(time.Time)) {
+	token := now
+	if !m.rate.allow(now) {
+		token = m.rate.next(now)
+	}
+	if m.circuit.Open {
+		if probe := latest(m.circuit.ProbeAt, token); !m.probing && m.mayProbe() && probe.After(now) {
+			consider(probe)
+		}
+		return
+	}
+	if m.mayStartFirst() && token.After(now) {
+		consider(token)
+	}
+	if due, waits := m.retries.next(); waits && m.mayStartRetry() {
+		consider(latest(m.circuit.Wall(due), token))
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func earliest(a, b time.Time) time.Time {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"pannier/engine"
@@ -41,18 +42,36 @@ func (m *Machine) startDue(now time.Time) bool {
 	if !waits || due.After(m.circuit.Own(now)) {
 		return false
 	}
-	if m.retryFlights >= max(1, m.sub.MaxInFlight/2) && m.hasFirstAttempts() {
+	if !m.mayStartRetry() {
 		return false
 	}
 	m.beginRetry(m.retries.pop(), now, false)
 	return true
 }
 
+// mayStartRetry tells whether the window has room for one more retry.
+func (m *Machine) mayStartRetry() bool {
+	return m.retryFlights < max(1, m.sub.MaxInFlight/2) || !m.hasFirstAttempts()
+}
+
+// mayStartFirst tells whether some lane has a first attempt to make and room for it.
+func (m *Machine) mayStartFirst() bool {
+	return slices.ContainsFunc(m.lanes, func(l *lane) bool { return m.roomFor(l) && m.waitsIn(l) })
+}
+
+// mayProbe tells whether there is a delivery that a probe could carry.
+func (m *Machine) mayProbe() bool { return m.retries.len() > 0 || m.mayStartFirst() }
+
+// roomFor tells whether a lane may have one more first attempt under way.
+func (m *Machine) roomFor(l *lane) bool {
+	window := int(math.Ceil(float64(m.sub.MaxInFlight) * l.share))
+	return l.inFlight < max(1, window) && m.records < engine.MaxRetryRecords
+}
+
 // startFirst makes the first attempt of a lane's next event: from the journal when the
 // subscription lags there, from the mailbox otherwise.
 func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
-	window := int(math.Ceil(float64(m.sub.MaxInFlight) * l.share))
-	if l.inFlight >= max(1, window) || m.records >= engine.MaxRetryRecords {
+	if !m.roomFor(l) {
 		return false
 	}
 	if len(l.buffer) > 0 {
@@ -94,21 +113,17 @@ func (m *Machine) startProbe(now time.Time) {
 	}
 }
 
-func (m *Machine) hasFirstAttempts() bool {
-	for _, l := range m.lanes {
-		if len(l.buffer) > 0 {
-			return true
-		}
-		if _, waits := m.mailbox.Oldest(l.journal); waits {
-			return true
-		}
-		for _, s := range l.stretches {
-			if s.unread() {
-				return true
-			}
-		}
+func (m *Machine) hasFirstAttempts() bool { return slices.ContainsFunc(m.lanes, m.waitsIn) }
+
+// waitsIn tells whether something in the lane waits for its first attempt.
+func (m *Machine) waitsIn(l *lane) bool {
+	if len(l.buffer) > 0 {
+		return true
 	}
-	return false
+	if _, waits := m.mailbox.Oldest(l.journal); waits {
+		return true
+	}
+	return l.unread() != nil
 }
 
 func (m *Machine) beginFirst(l *lane, event *engine.Event, live bool, now time.Time, probe bool) {

@@ -1,0 +1,60 @@
+package actors
+
+import (
+	"slices"
+
+	"pannier/engine"
+)
+
+// removeDrained removes the lanes that take no topic any more (no longer configured, or
+// demoted) once their journals are empty: everything in them is discharged and has left
+// the retention, and the retry records that came from them carry their events.
+func (s *System) removeDrained() {
+	for _, lane := range s.lanes.all() {
+		if lane.isDrained() {
+			s.removeLane(lane)
+		}
+	}
+}
+
+func (i *ingress) isDrained() bool {
+	if len(*i.topics.Load()) > 0 || len(i.journal.Segments()) > 0 {
+		return false
+	}
+	first, next := i.journal.Bounds()
+	return first == next && i.durable.Load() >= next
+}
+
+// removeLane forgets a lane: in memory first, then in the state, then on disk, so that a
+// crash in between leaves at worst an empty journal that is opened and removed again.
+func (s *System) removeLane(lane *ingress) {
+	s.lanes.drop(lane)
+	for _, e := range s.registry.all() {
+		e.dropSlot(lane)
+	}
+	s.root.Stop(lane.pid)
+	err := s.writeAndWait(engine.DropLane{Name: lane.name}, engine.DropWatermark{Journal: lane.id})
+	if err == nil {
+		err = lane.journal.Close()
+	}
+	if err == nil {
+		err = s.options.RemoveJournal(engine.LaneRecord{Name: lane.name, Journal: lane.id})
+	}
+	if err != nil {
+		s.logger.Error("drained lane could not be removed", "lane", lane.name, "error", err)
+		return
+	}
+	s.logger.Info("drained lane removed", "lane", lane.name)
+}
+
+// drop takes a lane out of use.
+func (l *laneSet) drop(lane *ingress) {
+	l.publish(slices.DeleteFunc(slices.Clone(l.all()), func(other *ingress) bool { return other == lane }))
+}
+
+func (e *entry) dropSlot(lane *ingress) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	// allSlots hands the slice out: it is replaced, not changed.
+	e.slots = slices.DeleteFunc(slices.Clone(e.slots), func(s *slot) bool { return s.ingress == lane })
+}
