@@ -12,10 +12,10 @@ import (
 
 // observed are the instruments that are filled in when somebody looks.
 type observed struct {
-	accepted, attempts, dead           metric.Int64ObservableCounter
-	backlog, records, circuits, kept   metric.Int64ObservableGauge
-	inFlight, buildInfo metric.Int64ObservableGauge
-	oldestDue                          metric.Float64ObservableGauge
+	accepted, attempts, dead         metric.Int64ObservableCounter
+	backlog, records, circuits, kept metric.Int64ObservableGauge
+	inFlight, buildInfo              metric.Int64ObservableGauge
+	oldestDue                        metric.Float64ObservableGauge
 }
 
 // observe shows the counts, and what the member knows of itself at that moment.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"pannier/engine/api"
+	"pannier/engine/egress"
 	"pannier/engine/telemetry"
 )
 
@@ -122,7 +124,7 @@ func (s *server) ownAddresses() []netip.AddrPort {
 func (s *server) serve(tlsConfig *tls.Config) {
 	public := api.New(api.Options{
 		Engine: s.member.engine, Metrics: s.telemetry.MetricsHandler(), Version: version(),
-		Logger: s.logger, Tracers: s.telemetry.TracerProvider,
+		Clock: time.Now, Logger: s.logger, Tracers: s.telemetry.TracerProvider,
 	})
 	handlers := []http.Handler{public.Handler(), public.OpsHandler()}
 	for n, listener := range s.listeners {
@@ -172,14 +174,19 @@ func (s *server) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// endpointRoots are the authorities that endpoints are checked with.
-func endpointRoots(file string) ([]byte, error) {
+// endpointRoots are the authorities that endpoints are checked with: nil, the system's,
+// unless the operator names more.
+func endpointRoots(file string) (*x509.CertPool, error) {
 	if file == "" {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nothing was named
 	}
 	pem, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, fmt.Errorf("read the endpoint CA: %w", err)
 	}
-	return pem, nil
+	roots, err := egress.NewRoots(pem)
+	if err != nil {
+		return nil, fmt.Errorf("read the endpoint CA: %w", err)
+	}
+	return roots, nil
 }

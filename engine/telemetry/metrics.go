@@ -50,4 +50,3 @@ type scrapeLog struct{ *slog.Logger }
 func (l scrapeLog) Println(values ...any) {
 	l.Warn("metrics could not be shown", "error", fmt.Sprint(values...))
 }
-
