@@ -21,11 +21,15 @@ type slot struct {
 	// lagging tells that events past the last one in the queue are not put in: they lie behind
 	// the cursor.
 	lagging bool
+	// gap tells that the next event does not follow the last one in the queue: what lies
+	// between them went, or goes, another way.
+	gap bool
 	// ranges is the cursor: as the subscription actor last reported it, with the changes since.
 	ranges []engine.Range
 	// changes are what the ingress actor decided and the subscription actor has not taken yet.
 	changes []slotChange
 	waiting uint64 // matched events behind the cursor
+	flying  uint64 // those of them that are under way
 	dirty   bool   // the cursor is to be written with the next watermark
 	listed  bool   // in the ingress actor's list of dirty slots
 }
@@ -33,6 +37,7 @@ type slot struct {
 type waitingEvent struct {
 	event *engine.Event
 	at    time.Time
+	gap   bool // not every matched event since the one before it is in the queue
 }
 
 // slotChange is a decision of the ingress actor: a stretch opens, or the open one ends.
@@ -88,12 +93,17 @@ func (s *slot) offer(event *engine.Event, at time.Time) (taken, lag bool) {
 	if s.count == engine.MailboxCapacity {
 		return false, true
 	}
+	s.push(waitingEvent{event: event, at: at, gap: s.gap})
+	s.gap = false
+	return true, false
+}
+
+func (s *slot) push(w waitingEvent) {
 	if s.count == len(s.queue) {
 		s.grow()
 	}
-	s.queue[(s.head+s.count)%len(s.queue)] = waitingEvent{event: event, at: at}
+	s.queue[(s.head+s.count)%len(s.queue)] = w
 	s.count++
-	return true, false
 }
 
 // offerAgain puts an event in that was accepted before the member started. A subscription
@@ -114,12 +124,9 @@ func (s *slot) offerAgain(event *engine.Event, at time.Time) (taken bool) {
 			next = r.From
 		}
 	}
+	s.gap = true // events that had ended are left out
 	if s.count < engine.MailboxCapacity {
-		if s.count == len(s.queue) {
-			s.grow()
-		}
-		s.queue[(s.head+s.count)%len(s.queue)] = waitingEvent{event: event, at: at}
-		s.count++
+		s.push(waitingEvent{event: event, at: at, gap: true})
 		return true
 	}
 	r := engine.Range{From: sequence}
@@ -174,7 +181,10 @@ func (s *slot) putBack(events []*engine.Event, at time.Time) {
 	defer s.mu.Unlock()
 	ring := make([]waitingEvent, 0, len(events)+s.count)
 	for _, event := range events {
-		ring = append(ring, waitingEvent{event: event, at: at})
+		ring = append(ring, waitingEvent{event: event, at: at, gap: true})
+	}
+	if s.count > 0 {
+		s.queue[s.head].gap = true
 	}
 	for i := range s.count {
 		ring = append(ring, s.queue[(s.head+i)%len(s.queue)])
@@ -187,31 +197,46 @@ func (s *slot) startLag(r engine.Range, waiting uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lagging = s.lagging || r.Through == 0
+	s.gap = true
 	s.waiting += waiting
 	s.decide(slotChange{open: &r})
 }
 
-// reclaim empties the queue into a stretch: its events waited too long in memory. An open
-// stretch that follows stays as it is.
-func (s *slot) reclaim() (r engine.Range, events []*engine.Event) {
+// reclaim empties the queue into stretches, because its events waited too long in memory,
+// and makes the subscription lag: next is the sequence that is handed out next. A stretch
+// covers no event that went another way, or it would be delivered twice.
+func (s *slot) reclaim(next uint64) []*engine.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.count == 0 {
-		return engine.Range{}, nil
+		return nil
 	}
-	events = make([]*engine.Event, s.count)
+	events := make([]*engine.Event, s.count)
+	var stretches []engine.Range
 	for i := range s.count {
-		events[i] = s.queue[(s.head+i)%len(s.queue)].event
+		w := s.queue[(s.head+i)%len(s.queue)]
+		events[i] = w.event
+		sequence := w.event.Ref.Sequence
+		if n := len(stretches); n > 0 && (!w.gap || sequence == stretches[n-1].Through+1) {
+			stretches[n-1].Through = sequence
+		} else {
+			stretches = append(stretches, engine.Range{From: sequence, Through: sequence})
+		}
 	}
-	r.From = events[0].Ref.Sequence
-	if s.lagging {
-		r.Through = events[len(events)-1].Ref.Sequence
+	switch {
+	case s.lagging: // the open stretch stays as it is
+	case s.gap:
+		stretches = append(stretches, engine.Range{From: next})
+	default:
+		stretches[len(stretches)-1].Through = 0
 	}
 	s.lagging = true
 	s.queue, s.head, s.count = nil, 0, 0
 	s.waiting += uint64(len(events))
-	s.decide(slotChange{open: &r})
-	return r, events
+	for _, r := range stretches {
+		s.decide(slotChange{open: &r})
+	}
+	return events
 }
 
 // flip ends the open stretch: events after through come by mailbox again.
@@ -266,11 +291,19 @@ func (s *slot) covers(sequence uint64) bool {
 	return false
 }
 
-// counts gives what waits in the queue and behind the cursor.
+// reportFlights notes how many events behind the cursor are under way.
+func (s *slot) reportFlights(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flying = uint64(n) //nolint:gosec // not negative
+}
+
+// counts gives what waits in the queue and behind the cursor; what is under way does not
+// wait.
 func (s *slot) counts() (queued int, behind uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.count, s.waiting
+	return s.count, s.waiting - min(s.flying, s.waiting)
 }
 
 // empty tells whether nothing waits.

@@ -241,6 +241,9 @@ func (a *subscriptionActor) reportCursors() {
 func (a *subscriptionActor) reportCounts(now time.Time) {
 	health := a.machine.Health()
 	records, flights := a.machine.Counts()
+	for _, s := range a.entry.allSlots() {
+		s.reportFlights(a.machine.FlightsBehind(s.journal))
+	}
 	a.entry.reportCounts(counts{flights: flights, records: records, open: health == engine.HealthOpen}, a.machine.OldestDue(now))
 }
 
