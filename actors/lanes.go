@@ -279,7 +279,10 @@ func (s *System) Views() []engine.LaneView {
 	}
 	for _, e := range s.registry.all() {
 		for _, slot := range e.allSlots() {
-			view := views[slot.ingress]
+			view, listed := views[slot.ingress]
+			if !listed {
+				continue // made or removed since the lanes were listed
+			}
 			queued, behind := slot.counts()
 			view.Backlog += uint64(queued) + behind //nolint:gosec // not negative
 			if at, waits := slot.oldest(); waits {
