@@ -5,16 +5,44 @@ import "slices"
 // Index finds the handles whose patterns match a topic. The zero value is empty. Reads may
 // be concurrent with each other, not with a change.
 type Index struct {
-	exact  map[string]handlesByTenant // topic, or "" for Any
-	prefix map[string]handlesByTenant // "trip" of "trip.*"
+	exact  map[string]*holders // topic, or "" for Any
+	prefix map[string]*holders // "trip" of "trip.*"
 }
 
-// handlesByTenant keeps the handles of each tenant sorted, so that a change is a binary
-// search and a copy, and a match a merge.
-type handlesByTenant map[string][]uint32
+// holders keeps the handles of a pattern by tenant, sorted, so that a change is a binary
+// search and a copy, and a match a merge. Most patterns have one tenant, and there may be
+// hundreds of thousands of them: the first needs no map.
+type holders struct {
+	tenant string // of first
+	first  []uint32
+	others map[string][]uint32
+}
+
+func (h *holders) get(tenant string) []uint32 {
+	if tenant == h.tenant {
+		return h.first
+	}
+	return h.others[tenant]
+}
+
+func (h *holders) set(tenant string, handles []uint32) {
+	switch {
+	case tenant == h.tenant:
+		h.first = handles
+	case len(handles) == 0:
+		delete(h.others, tenant)
+	default:
+		if h.others == nil {
+			h.others = make(map[string][]uint32)
+		}
+		h.others[tenant] = handles
+	}
+}
+
+func (h *holders) empty() bool { return len(h.first) == 0 && len(h.others) == 0 }
 
 // place finds the map and the key of a pattern.
-func (x *Index) place(p Pattern) (in *map[string]handlesByTenant, key string) {
+func (x *Index) place(p Pattern) (in *map[string]*holders, key string) {
 	switch n := len(p); {
 	case p == Any:
 		return &x.exact, ""
@@ -29,34 +57,33 @@ func (x *Index) place(p Pattern) (in *map[string]handlesByTenant, key string) {
 func (x *Index) Add(tenant string, p Pattern, handle uint32) {
 	in, key := x.place(p)
 	if *in == nil {
-		*in = make(map[string]handlesByTenant)
+		*in = make(map[string]*holders)
 	}
-	tenants := (*in)[key]
-	if tenants == nil {
-		tenants = make(handlesByTenant, 1)
-		(*in)[key] = tenants
+	h := (*in)[key]
+	if h == nil {
+		h = &holders{tenant: tenant}
+		(*in)[key] = h
 	}
-	handles := tenants[tenant]
+	handles := h.get(tenant)
 	if at, found := slices.BinarySearch(handles, handle); !found {
-		tenants[tenant] = slices.Insert(handles, at, handle)
+		h.set(tenant, slices.Insert(handles, at, handle))
 	}
 }
 
 // Remove undoes Add.
 func (x *Index) Remove(tenant string, p Pattern, handle uint32) {
 	in, key := x.place(p)
-	tenants := (*in)[key]
-	handles := tenants[tenant]
+	h := (*in)[key]
+	if h == nil {
+		return
+	}
+	handles := h.get(tenant)
 	at, found := slices.BinarySearch(handles, handle)
 	if !found {
 		return
 	}
-	if handles = slices.Delete(handles, at, at+1); len(handles) > 0 {
-		tenants[tenant] = handles
-		return
-	}
-	delete(tenants, tenant)
-	if len(tenants) == 0 {
+	h.set(tenant, slices.Delete(handles, at, at+1))
+	if h.empty() {
 		delete(*in, key)
 	}
 }
@@ -66,17 +93,16 @@ func (x *Index) Remove(tenant string, p Pattern, handle uint32) {
 // each prefix of the topic, whatever the number of patterns.
 func (x *Index) Match(topic, tenant string, dst []uint32) []uint32 {
 	start, parts := len(dst), 0
-	add := func(tenants handlesByTenant) {
-		if tenant != "" {
-			if handles := tenants[tenant]; len(handles) > 0 {
-				dst = append(dst, handles...)
-				parts++
+	add := func(h *holders) {
+		switch {
+		case h == nil:
+		case tenant != "":
+			dst, parts = appendPart(dst, h.get(tenant), parts)
+		default:
+			dst, parts = appendPart(dst, h.first, parts)
+			for _, handles := range h.others {
+				dst, parts = appendPart(dst, handles, parts)
 			}
-			return
-		}
-		for _, handles := range tenants {
-			dst = append(dst, handles...)
-			parts++
 		}
 	}
 	add(x.exact[""])
@@ -91,4 +117,12 @@ func (x *Index) Match(topic, tenant string, dst []uint32) []uint32 {
 		dst = dst[:start+len(slices.Compact(dst[start:]))]
 	}
 	return dst
+}
+
+// appendPart counts the sorted parts that a match is put together from.
+func appendPart(dst, handles []uint32, parts int) ([]uint32, int) {
+	if len(handles) == 0 {
+		return dst, parts
+	}
+	return append(dst, handles...), parts + 1
 }
