@@ -38,7 +38,7 @@ type entry struct {
 	machine   *delivery.Machine // of the present actor, read by the next one after a crash
 	counts    counts            // as last reported by the actor
 	lastWork  time.Time
-	oldestDue time.Time // of a retry record
+	oldestDue dueRecord // as last reported by the actor
 }
 
 type phase int
@@ -49,6 +49,13 @@ const (
 	awake
 	retiring
 )
+
+// dueRecord is since when a retry record is due and waits, and the journal of its event; the
+// zero value is none.
+type dueRecord struct {
+	at      time.Time
+	journal engine.JournalID
+}
 
 // counts are an actor's share of the totals.
 type counts struct {
@@ -132,6 +139,9 @@ func (e *entry) stopped() (again bool) {
 		return true
 	}
 	e.phase = asleep
+	for _, s := range e.slots {
+		s.shrink()
+	}
 	return false
 }
 
@@ -200,7 +210,7 @@ func (e *entry) keepQueue(q engine.Queue) {
 }
 
 // reportCounts notes the actor's share of the totals.
-func (e *entry) reportCounts(c counts, oldestDue time.Time) {
+func (e *entry) reportCounts(c counts, oldestDue dueRecord) {
 	e.mu.Lock()
 	before := e.counts
 	e.counts = c

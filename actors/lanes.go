@@ -260,39 +260,6 @@ func (s *System) Journals() []engine.LaneJournal {
 	return journals
 }
 
-// Views implements engine.Lanes.
-func (s *System) Views() []engine.LaneView {
-	now := s.clock()
-	views := make(map[*ingress]*engine.LaneView)
-	lanes := s.lanes.all()
-	result := make([]engine.LaneView, len(lanes))
-	for n, lane := range lanes {
-		topics := make([]string, 0, len(*lane.topics.Load()))
-		for _, p := range *lane.topics.Load() {
-			topics = append(topics, string(p))
-		}
-		result[n] = engine.LaneView{
-			Name: lane.name, Topics: topics, Promoted: lane.promotedTopic() != "", EventsPerSecond: lane.rate.perSecond(now),
-			InFlight: s.attempts.inLane(lane), Retention: lane.config.Retention,
-		}
-		views[lane] = &result[n]
-	}
-	for _, e := range s.registry.all() {
-		for _, slot := range e.allSlots() {
-			view, listed := views[slot.ingress]
-			if !listed {
-				continue // made or removed since the lanes were listed
-			}
-			queued, behind := slot.counts()
-			view.Backlog += uint64(queued) + behind //nolint:gosec // not negative
-			if at, waits := slot.oldest(); waits {
-				view.OldestAge = max(view.OldestAge, now.Sub(at))
-			}
-		}
-	}
-	return result
-}
-
 // writeAndWait makes changes durable before it returns.
 func (s *System) writeAndWait(changes ...engine.Write) error {
 	done := make(chan struct{})

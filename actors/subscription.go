@@ -102,6 +102,8 @@ func (a *subscriptionActor) Receive(ctx actor.Context) {
 		a.machine.Stop()
 	case retire:
 		a.retire(ctx)
+	case *actor.Stopped:
+		a.machine = nil // see batchMailbox.shrink
 	}
 }
 
@@ -244,7 +246,10 @@ func (a *subscriptionActor) reportCounts(now time.Time) {
 	for _, s := range a.entry.allSlots() {
 		s.reportFlights(a.machine.FlightsBehind(s.journal))
 	}
-	a.entry.reportCounts(counts{flights: flights, records: records, open: health == engine.HealthOpen}, a.machine.OldestDue(now))
+	at, journal := a.machine.OldestDue(now)
+	a.entry.reportCounts(
+		counts{flights: flights, records: records, open: health == engine.HealthOpen}, dueRecord{at, journal},
+	)
 }
 
 func (a *subscriptionActor) insert(m insert) {

@@ -44,6 +44,14 @@ func (r *retries) next() (time.Time, bool) {
 	return r.due[0].record.Due, true
 }
 
+// first is the record that is due first.
+func (r *retries) first() (engine.RetryRecord, bool) {
+	if len(r.due) == 0 {
+		return engine.RetryRecord{}, false
+	}
+	return r.due[0].record, true
+}
+
 // pop takes the record that is due first.
 func (r *retries) pop() engine.RetryRecord {
 	item, _ := heap.Pop(&r.due).(*retryItem)

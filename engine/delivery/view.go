@@ -29,9 +29,7 @@ func (m *Machine) View(now time.Time) View {
 	for key, item := range m.retries.byKey {
 		v.Due[key] = m.circuit.Wall(item.record.Due)
 	}
-	if due, waits := m.retries.next(); waits && !due.After(m.circuit.Own(now)) {
-		v.OldestDue = m.circuit.Wall(due)
-	}
+	v.OldestDue, _ = m.OldestDue(now)
 	return v
 }
 
@@ -69,12 +67,14 @@ func (m *Machine) FlightsBehind(journal engine.JournalID) int {
 	return n
 }
 
-// OldestDue is the wall time since which the longest waiting record is due; zero: none.
-func (m *Machine) OldestDue(now time.Time) time.Time {
-	if due, waits := m.retries.next(); waits && !due.After(m.circuit.Own(now)) {
-		return m.circuit.Wall(due)
+// OldestDue is the wall time since which the longest waiting record is due, and the journal
+// of its event; zero: none.
+func (m *Machine) OldestDue(now time.Time) (time.Time, engine.JournalID) {
+	record, waits := m.retries.first()
+	if !waits || record.Due.After(m.circuit.Own(now)) {
+		return time.Time{}, 0
 	}
-	return time.Time{}
+	return m.circuit.Wall(record.Due), record.Key.Event.Journal
 }
 
 // Queue is the durable state that a later machine starts from.
