@@ -1,0 +1,14 @@
+package check
+
+import "strings"
+
+// matches is the naïve matcher of one pattern: an exact topic, "prefix.*" or "*".
+func matches(pattern, topic string) bool {
+	if pattern == "*" {
+		return true
+	}
+	if prefix, all := strings.CutSuffix(pattern, "*"); all {
+		return strings.HasPrefix(topic, prefix)
+	}
+	return pattern == topic
+}
