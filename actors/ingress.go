@@ -215,6 +215,9 @@ func (i *ingress) publish() { i.frontier.Store(i.ledger.Frontier()) }
 // ledger must wait for.
 func (i *ingress) route(event *engine.Event, handles []uint32, now time.Time) (pairs int) {
 	i.system.totals.matched.Add(uint64(len(handles)))
+	if i.system.options.Tracer != nil {
+		defer i.system.startRoute(event, i.name, len(handles)).End()
+	}
 	for _, handle := range handles {
 		e := i.system.registry.get(engine.Handle(handle))
 		s := e.slot(i)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"go.opentelemetry.io/otel/trace"
 
 	"pannier/engine"
 )
@@ -45,6 +46,8 @@ type Options struct {
 	Random  func() float64 // jitter in [0, 1)
 	Logger  *slog.Logger
 	Metrics Metrics
+	// Tracer makes the spans `route`; nil makes none.
+	Tracer trace.Tracer
 	// Expired is called for each range of deliveries that left the retention unattempted.
 	Expired func(engine.Expired)
 	// Disable is called for a subscription whose endpoint said 410 and that asked for it.

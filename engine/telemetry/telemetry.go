@@ -37,6 +37,7 @@ type Telemetry struct {
 	// MeterProvider makes the instruments that MetricsHandler shows.
 	MeterProvider metric.MeterProvider
 
+	tracing  bool
 	handler  http.Handler
 	shutdown []func(context.Context) error
 }
@@ -52,6 +53,7 @@ func Start(ctx context.Context, o Options) (*Telemetry, error) {
 	if err != nil {
 		return nil, err
 	}
+	listenToLibrary(o.Logger)
 	t := &Telemetry{}
 	if err := t.startMetrics(about, o.Logger); err != nil {
 		return nil, err
@@ -64,6 +66,15 @@ func Start(ctx context.Context, o Options) (*Telemetry, error) {
 
 // MetricsHandler answers /metrics.
 func (t *Telemetry) MetricsHandler() http.Handler { return t.handler }
+
+// Tracer is the tracer of a name, or nil where no spans are made: what is only done for
+// them can be left out.
+func (t *Telemetry) Tracer(name string) trace.Tracer {
+	if !t.tracing {
+		return nil
+	}
+	return t.TracerProvider.Tracer(name)
+}
 
 // Shutdown sends what waits and ends the providers, until ctx ends.
 func (t *Telemetry) Shutdown(ctx context.Context) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
@@ -14,9 +13,9 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// reportInterval is the least time between two logs of exports that fail: a collector that
-// is down for a day must not fill the log.
-const reportInterval = time.Minute
+// lastExport bounds the export of what waits at shutdown: a collector that is down must not
+// hold up the stop of a member.
+const lastExport = 3 * time.Second
 
 // startTraces makes the tracer provider: one that does nothing, or one that sends spans in
 // batches from a bounded queue. A span that finds it full is dropped; no event waits.
@@ -31,10 +30,17 @@ func (t *Telemetry) startTraces(ctx context.Context, settings tracesSettings, ab
 	}
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithSampler(settings.sampler), sdktrace.WithResource(about),
-		sdktrace.WithBatcher(&reportingExporter{SpanExporter: exporter, logger: logger, clock: time.Now}),
+		sdktrace.WithBatcher(&reportingExporter{SpanExporter: exporter, logger: logger}),
 	)
-	t.TracerProvider = provider
-	t.shutdown = append(t.shutdown, provider.Shutdown)
+	t.TracerProvider, t.tracing = provider, true
+	t.shutdown = append(t.shutdown, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, lastExport)
+		defer cancel()
+		if err := provider.Shutdown(ctx); err != nil {
+			logger.WarnContext(ctx, "the last spans could not be exported", "error", err)
+		}
+		return nil // a lost span is no failed stop
+	})
 	return nil
 }
 
@@ -44,35 +50,4 @@ func newExporter(ctx context.Context, p protocol) (sdktrace.SpanExporter, error)
 		return otlptracegrpc.New(ctx)
 	}
 	return otlptracehttp.New(ctx)
-}
-
-// reportingExporter logs exports that fail, at most one in a reportInterval, with the
-// number of spans lost since the one before. It answers for the SDK's global error
-// handler, which knows no logger of ours.
-type reportingExporter struct {
-	sdktrace.SpanExporter
-	logger *slog.Logger
-	clock  func() time.Time
-
-	mu       sync.Mutex
-	reported time.Time
-	lost     int
-}
-
-// ExportSpans implements sdktrace.SpanExporter. It never fails: what failed is logged.
-func (e *reportingExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	err := e.SpanExporter.ExportSpans(ctx, spans)
-	if err == nil {
-		return nil
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.lost += len(spans)
-	now := e.clock()
-	if !e.reported.IsZero() && now.Sub(e.reported) < reportInterval {
-		return nil
-	}
-	e.logger.WarnContext(ctx, "spans could not be exported", "spans", e.lost, "error", err)
-	e.reported, e.lost = now, 0
-	return nil
 }
