@@ -101,7 +101,7 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 		Table: table, State: m.state, History: m.history, Sender: m.sender, Recent: recent, Dropped: dropped,
 		Snapshot: snapshot, Lanes: withRetention(cfg.Lanes, cfg.Retention), Retention: cfg.Retention,
 		AutoPromoteRate: cfg.AutoPromoteRate, OpenJournal: m.journals.open, RemoveJournal: m.journals.remove,
-		Clock: time.Now, Random: rand.Float64, Logger: o.logger, Metrics: metrics.forActors(),
+		Clock: time.Now, Random: rand.Float64, Logger: o.logger, Metrics: metrics.forActors(), Tracer: o.telemetry.Tracer("pannier/actors"),
 		Fatal: func(err error) {
 			o.logger.Error("the engine failed; the process ends", "error", err)
 			os.Exit(1)
