@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,8 +51,10 @@ type memberMetrics struct {
 	latency     metric.Float64Histogram
 	syncTime    metric.Float64Histogram
 	syncRecords metric.Int64Histogram
-	lanes       sync.Map // of *laneMetrics, by name
 	dead        map[engine.Reason]*counter
+
+	lanes    atomic.Pointer[map[string]*laneMetrics] // replaced, never changed
+	newLanes sync.Mutex
 }
 
 // laneMetrics are the counts of one lane, with its attributes made beforehand.
@@ -71,6 +74,7 @@ type counter struct {
 // newMetrics makes the instruments that are written to.
 func newMetrics(t *telemetry.Telemetry) (*memberMetrics, error) {
 	m := &memberMetrics{meter: t.MeterProvider.Meter("pannier"), dead: make(map[engine.Reason]*counter)}
+	m.lanes.Store(&map[string]*laneMetrics{})
 	for _, reason := range deadReasons {
 		m.dead[reason] = &counter{labels: labels(attribute.String("reason", string(reason)))}
 	}
@@ -99,9 +103,20 @@ func labels(attributes ...attribute.KeyValue) metric.MeasurementOption {
 
 // lane finds or makes the counts of a lane.
 func (m *memberMetrics) lane(name string) *laneMetrics {
-	if found, ok := m.lanes.Load(name); ok {
-		return found.(*laneMetrics)
+	if found := (*m.lanes.Load())[name]; found != nil {
+		return found
 	}
+	m.newLanes.Lock()
+	defer m.newLanes.Unlock()
+	lanes := maps.Clone(*m.lanes.Load())
+	if lanes[name] == nil {
+		lanes[name] = newLaneMetrics(name)
+		m.lanes.Store(&lanes)
+	}
+	return lanes[name]
+}
+
+func newLaneMetrics(name string) *laneMetrics {
 	lane := attribute.String("lane", name)
 	l := &laneMetrics{labels: labels(lane), attempts: make(map[engine.Outcome]*counter, len(outcomes))}
 	l.accepted.labels = l.labels
@@ -109,8 +124,7 @@ func (m *memberMetrics) lane(name string) *laneMetrics {
 	for _, outcome := range outcomes {
 		l.attempts[outcome] = &counter{labels: labels(lane, attribute.String("outcome", string(outcome)))}
 	}
-	found, _ := m.lanes.LoadOrStore(name, l)
-	return found.(*laneMetrics)
+	return l
 }
 
 // journalSynced is told of each sync of a journal.

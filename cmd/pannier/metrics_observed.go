@@ -69,14 +69,12 @@ func (m *memberMetrics) newObserved() (o observed, instruments []metric.Observab
 
 // observeCounts shows what was counted in this life of the member.
 func (m *memberMetrics) observeCounts(to metric.Observer, o observed) {
-	m.lanes.Range(func(_, value any) bool {
-		lane := value.(*laneMetrics)
+	for _, lane := range *m.lanes.Load() {
 		to.ObserveInt64(o.accepted, lane.accepted.count.Load(), lane.labels)
 		for _, attempts := range lane.attempts {
 			to.ObserveInt64(o.attempts, attempts.count.Load(), attempts.labels)
 		}
-		return true
-	})
+	}
 	for _, dead := range m.dead {
 		to.ObserveInt64(o.dead, dead.count.Load(), dead.labels)
 	}
@@ -90,6 +88,7 @@ func (m *member) observe(names *memberMetrics, to metric.Observer, o observed) {
 		to.ObserveInt64(o.inFlight, int64(lane.InFlight), label)
 		to.ObserveFloat64(o.oldestDue, lane.OldestAge.Seconds(), label)
 	}
-	stats := m.system.Stats()
-	to.ObserveInt64(o.kept, int64(stats.Dead), metric.WithAttributes()) //nolint:gosec // far below 2^63
+	to.ObserveInt64(o.records, m.system.RetryRecords())
+	to.ObserveInt64(o.circuits, int64(m.system.OpenCircuits()))
+	to.ObserveInt64(o.kept, int64(m.system.Stats().Dead)) //nolint:gosec // far below 2^63
 }
