@@ -6,10 +6,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
 
 	"pannier/engine"
 )
@@ -22,9 +19,6 @@ const (
 	eventsPath = "/v1/events"
 	// maxIdempotencyKey bounds the header Idempotency-Key.
 	maxIdempotencyKey = 255
-	// maxTraceState bounds what is kept of tracestate (W3C Trace Context section 3.3.1.5 asks
-	// for at least 512 to be passed on).
-	maxTraceState = 512
 )
 
 // formats are the media types of POST /v1/events.
@@ -38,19 +32,15 @@ var formats = map[string]format{
 // postEvents answers POST /v1/events: 202 once every event of the request is durable.
 func (s *Server) postEvents(w http.ResponseWriter, r *http.Request) {
 	parent := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	ctx, span := s.tracer.Start(parent, "accept", trace.WithSpanKind(trace.SpanKindServer))
+	ctx, span := s.tracer.Start(parent, "accept", acceptSpan...)
 	defer span.End()
 	accepted, single, err := s.accept(ctx, w, r)
 	if err != nil {
-		code := engine.ErrorCode(err)
-		span.SetAttributes(attribute.String("error.type", string(code)))
-		if code == engine.CodeInternal {
-			span.SetStatus(codes.Error, internalDetail)
-		}
+		traceRefusal(span, err)
 		s.fail(w, r.WithContext(ctx), err)
 		return
 	}
-	span.SetAttributes(attribute.Int("messaging.batch.message_count", len(accepted.IDs)))
+	traceAccepted(span, accepted, single)
 	writeAccepted(w, accepted, single)
 }
 
@@ -113,28 +103,6 @@ func idempotencyKey(header http.Header) (string, error) {
 		return "", engine.Invalid("Idempotency-Key", "the header must be 1 to %d printable ASCII characters, once", maxIdempotencyKey)
 	}
 	return key, nil
-}
-
-// stampTrace puts the trace context of the span `accept` into every draft, so that each
-// attempt can be linked to it hours later. With tracing off that is the producer's own,
-// unchanged.
-func stampTrace(ctx context.Context, header http.Header, drafts []engine.Draft) {
-	span := trace.SpanContextFromContext(ctx)
-	if !span.IsValid() {
-		return
-	}
-	parent, state := header.Get("Traceparent"), header.Get("Tracestate")
-	if !span.IsRemote() {
-		carrier := propagation.MapCarrier{}
-		propagation.TraceContext{}.Inject(ctx, carrier)
-		parent, state = carrier["traceparent"], carrier["tracestate"]
-	}
-	if len(state) > maxTraceState {
-		state = ""
-	}
-	for i := range drafts {
-		drafts[i].TraceParent, drafts[i].TraceState = parent, state
-	}
 }
 
 // writeAccepted answers 202 in the shape of the request. Ids need no escaping: they are

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"go.opentelemetry.io/otel/trace"
 
 	"pannier/engine"
 )
@@ -119,7 +118,7 @@ func (s *Server) problem(ctx context.Context, path string, err error) *Problem {
 		return ready
 	}
 	var e *engine.Error
-	if !errors.As(err, &e) || e.Code == engine.CodeInternal {
+	if !errors.As(err, &e) || kindOf(e).status == http.StatusInternalServerError {
 		return s.internal(ctx, path, err)
 	}
 	if e.Err != nil {
@@ -145,8 +144,7 @@ func (s *Server) internal(ctx context.Context, path string, err error) *Problem 
 	}
 	id := engine.NewID("req_")
 	p.header.Set(requestIDHeader, id)
-	s.logger.ErrorContext(ctx, "request failed", "request_id", id, "path", path,
-		"trace_id", trace.SpanContextFromContext(ctx).TraceID().String(), "error", err)
+	s.logger.ErrorContext(ctx, "request failed", "request_id", id, "path", path, "error", err)
 	return p
 }
 

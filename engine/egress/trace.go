@@ -2,6 +2,7 @@ package egress
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"strconv"
 
@@ -44,15 +45,30 @@ func attributes(request *engine.SendRequest, to *target) []attribute.KeyValue {
 		semconv.MessagingDestinationName(request.Event.Topic),
 		semconv.MessagingMessageID(request.Event.ID),
 		semconv.HTTPRequestMethodPost,
-		semconv.HTTPRequestResendCount(request.Number - 1),
 		attribute.Int("pannier.attempt", request.Number),
 		attribute.String("pannier.subscription", string(request.Subscription.ID)),
 		attribute.String("pannier.lane", request.Lane),
 	}
+	if request.Number > 1 {
+		list = append(list, semconv.HTTPRequestResendCount(request.Number-1))
+	}
 	if to != nil {
-		list = append(list, semconv.ServerAddress(to.request.URL.Hostname()))
+		u := to.request.URL
+		list = append(list, semconv.URLFull(u.Scheme+"://"+u.Host+"/REDACTED"),
+			semconv.ServerAddress(u.Hostname()), semconv.ServerPort(serverPort(u)))
 	}
 	return list
+}
+
+// serverPort is the port of a URL, that of its scheme where it names none.
+func serverPort(u *url.URL) int {
+	if port, err := strconv.Atoi(u.Port()); err == nil {
+		return port
+	}
+	if u.Scheme == "http" {
+		return 80
+	}
+	return 443
 }
 
 // endSpan ends the span with the result, and gives the result its trace id.

@@ -122,6 +122,10 @@ func TestAttemptContinuesTheTrace(t *testing.T) {
 			t.Errorf("attribute %s is %q, want %q", key, got, want)
 		}
 	}
+	endpoint := "http://127.0.0.1:" + span.attributes["server.port"]
+	if got := span.attributes["url.full"]; got != endpoint+"/REDACTED" {
+		t.Errorf("attribute url.full is %q, want the host %s and no path", got, endpoint)
+	}
 	if span.status != codes.Error || span.cause != "500" {
 		t.Errorf("status %v %q", span.status, span.cause)
 	}

@@ -1,0 +1,80 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"pannier/engine"
+)
+
+// maxTraceState bounds what is kept of tracestate (W3C Trace Context section 3.3.1.5 asks
+// for at least 512 to be passed on).
+const maxTraceState = 512
+
+// acceptSpan is what every span `accept` has: it is a request of the producer's.
+var acceptSpan = []trace.SpanStartOption{
+	trace.WithSpanKind(trace.SpanKindServer),
+	trace.WithAttributes(
+		semconv.HTTPRequestMethodPost, semconv.HTTPRoute(eventsPath), semconv.URLPath(eventsPath),
+		semconv.MessagingSystemKey.String("pannier"), semconv.MessagingOperationName("accept"),
+	),
+}
+
+// traceAccepted notes what was accepted. Ids are told of a single event only: a batch has
+// thousands.
+func traceAccepted(span trace.Span, accepted engine.Accepted, single bool) {
+	if !span.IsRecording() {
+		return
+	}
+	span.SetAttributes(semconv.HTTPResponseStatusCode(http.StatusAccepted))
+	if single {
+		span.SetAttributes(semconv.MessagingMessageID(accepted.IDs[0]))
+	} else {
+		span.SetAttributes(semconv.MessagingBatchMessageCount(len(accepted.IDs)))
+	}
+}
+
+// traceRefusal notes why nothing was accepted. Only what is the server's fault is an error
+// of its span.
+func traceRefusal(span trace.Span, err error) {
+	if !span.IsRecording() {
+		return
+	}
+	status, code := http.StatusInternalServerError, engine.ErrorCode(err)
+	var refused *engine.Error
+	if errors.As(err, &refused) {
+		status = kindOf(refused).status
+	}
+	span.SetAttributes(semconv.HTTPResponseStatusCode(status), semconv.ErrorTypeKey.String(string(code)))
+	if status >= http.StatusInternalServerError {
+		span.SetStatus(codes.Error, string(code))
+	}
+}
+
+// stampTrace puts the trace context of the span `accept` into every draft, so that each
+// attempt can be linked to it hours later. With tracing off that is the producer's own,
+// unchanged.
+func stampTrace(ctx context.Context, header http.Header, drafts []engine.Draft) {
+	span := trace.SpanContextFromContext(ctx)
+	if !span.IsValid() {
+		return
+	}
+	parent, state := header.Get("Traceparent"), header.Get("Tracestate")
+	if !span.IsRemote() {
+		carrier := propagation.MapCarrier{}
+		propagation.TraceContext{}.Inject(ctx, carrier)
+		parent, state = carrier["traceparent"], carrier["tracestate"]
+	}
+	if len(state) > maxTraceState {
+		state = ""
+	}
+	for i := range drafts {
+		drafts[i].TraceParent, drafts[i].TraceState = parent, state
+	}
+}
