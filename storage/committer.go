@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// QueueBytes and QueueChanges bound what waits for the committer; a Write blocks while
-	// the queue is past either.
-	QueueBytes   = 16 << 20
+	// QueueBytes bounds what waits for the committer in bytes; a Write blocks while the
+	// queue is past it.
+	QueueBytes = 16 << 20
+	// QueueChanges is the same bound in keys.
 	QueueChanges = 65_536
 )
 

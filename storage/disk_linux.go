@@ -41,5 +41,5 @@ func freeBytes(dir string) (uint64, error) {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return 0, os.NewSyscallError("statfs", err)
 	}
-	return s.Bavail * uint64(s.Bsize), nil
+	return s.Bavail * unsigned(s.Bsize), nil
 }

@@ -22,6 +22,10 @@ var errValue = errors.New("damaged value")
 // zero time takes one byte.
 const unixZero = -62135596800
 
+// unsigned and signed turn one kind of number into the other and keep every bit.
+func unsigned(v int64) uint64 { return uint64(v) } //nolint:gosec // the bits are what is kept
+func signed(v uint64) int64   { return int64(v) }  //nolint:gosec // the bits are what is kept
+
 // valueWriter builds one value.
 type valueWriter struct{ b []byte }
 
@@ -30,6 +34,9 @@ func newValueWriter(size int) *valueWriter {
 }
 
 func (w *valueWriter) uint(v uint64) { w.b = binary.AppendUvarint(w.b, v) }
+
+// natural writes a count, which is never below zero.
+func (w *valueWriter) natural(v int) { w.uint(unsigned(int64(v))) }
 
 func (w *valueWriter) int(v int64) { w.b = binary.AppendVarint(w.b, v) }
 
@@ -48,19 +55,19 @@ func (w *valueWriter) bool(v bool) {
 }
 
 func (w *valueWriter) bytes(v []byte) {
-	w.uint(uint64(len(v)))
+	w.natural(len(v))
 	w.fixed(v)
 }
 
 func (w *valueWriter) string(v string) {
-	w.uint(uint64(len(v)))
+	w.natural(len(v))
 	w.b = append(w.b, v...)
 }
 
 // time keeps the instant to the nanosecond and drops the zone.
 func (w *valueWriter) time(t time.Time) {
-	w.uint(uint64(t.Unix() - unixZero))
-	w.uint(uint64(t.Nanosecond()))
+	w.uint(unsigned(t.Unix() - unixZero))
+	w.natural(t.Nanosecond())
 }
 
 // valueReader takes one value apart. After the first mistake every method gives zero and
@@ -126,6 +133,15 @@ func (r *valueReader) uint() uint64 {
 	return v
 }
 
+func (r *valueReader) natural() int {
+	v := r.uint()
+	if v > math.MaxInt {
+		r.fail("count too large")
+		return 0
+	}
+	return int(v)
+}
+
 func (r *valueReader) int() int64 {
 	v, n := binary.Varint(r.b)
 	r.skipVarint(n)
@@ -155,12 +171,12 @@ func (r *valueReader) float() float64 { return math.Float64frombits(r.fixed64())
 // count reads the length of a list whose items take at least size bytes each, so that a
 // damaged length cannot ask for more memory than the value could fill.
 func (r *valueReader) count(size int) int {
-	n := r.uint()
-	if n > uint64(len(r.b)/size) {
+	n := r.natural()
+	if n > len(r.b)/size {
 		r.fail("list longer than the value")
 		return 0
 	}
-	return int(n)
+	return n
 }
 
 func (r *valueReader) raw() []byte { return r.fixed(r.count(1)) }
@@ -195,12 +211,12 @@ func (r *valueReader) digest() (digest [32]byte) {
 }
 
 func (r *valueReader) time() time.Time {
-	seconds, nanoseconds := r.uint(), r.uint()
-	if nanoseconds >= uint64(time.Second) {
+	seconds, nanoseconds := signed(r.uint()), r.natural()
+	if nanoseconds >= int(time.Second) {
 		r.fail("bad time")
 	}
 	if r.err != nil {
 		return time.Time{}
 	}
-	return time.Unix(int64(seconds)+unixZero, int64(nanoseconds)).UTC()
+	return time.Unix(seconds+unixZero, int64(nanoseconds)).UTC()
 }

@@ -10,11 +10,11 @@ import (
 
 func encodeRetryRecord(r engine.RetryRecord) []byte {
 	w := newValueWriter(32)
-	w.uint(uint64(r.Attempts))
-	w.uint(uint64(r.Used))
+	w.natural(r.Attempts)
+	w.natural(r.Used)
 	w.time(r.Due)
 	w.string(string(r.LastOutcome))
-	w.uint(uint64(r.LastStatus))
+	w.natural(r.LastStatus)
 	w.bool(r.Once)
 	w.bool(r.Delivered)
 	w.bool(r.Body != nil)
@@ -29,11 +29,11 @@ func decodeRetryRecord(sub engine.SubscriptionID, key engine.DeliveryKey, value 
 	record := engine.RetryRecord{
 		Subscription: sub,
 		Key:          key,
-		Attempts:     int(r.uint()),
-		Used:         int(r.uint()),
+		Attempts:     r.natural(),
+		Used:         r.natural(),
 		Due:          r.time(),
 		LastOutcome:  engine.Outcome(r.string()),
-		LastStatus:   int(r.uint()),
+		LastStatus:   r.natural(),
 		Once:         r.bool(),
 		Delivered:    r.bool(),
 	}
@@ -48,9 +48,9 @@ func decodeRetryRecord(sub engine.SubscriptionID, key engine.DeliveryKey, value 
 func encodeDeadLetter(d engine.DeadLetter) []byte {
 	w := newValueWriter(32)
 	w.string(string(d.Reason))
-	w.uint(uint64(d.Attempts))
+	w.natural(d.Attempts)
 	w.string(string(d.LastOutcome))
-	w.uint(uint64(d.LastStatus))
+	w.natural(d.LastStatus)
 	w.time(d.DiedAt)
 	w.bool(d.Event != nil)
 	return w.b
@@ -63,9 +63,9 @@ func decodeDeadLetter(sub engine.SubscriptionID, key engine.DeliveryKey, value [
 		Subscription: sub,
 		Key:          key,
 		Reason:       engine.Reason(r.string()),
-		Attempts:     int(r.uint()),
+		Attempts:     r.natural(),
 		LastOutcome:  engine.Outcome(r.string()),
-		LastStatus:   int(r.uint()),
+		LastStatus:   r.natural(),
 		DiedAt:       r.time(),
 	}
 	hasEvent = r.bool()
@@ -137,7 +137,7 @@ func encodeAttempt(a engine.Attempt) []byte {
 	w.int(int64(a.Duration))
 	w.time(a.StartedAt)
 	w.string(string(a.Outcome))
-	w.uint(uint64(a.Status))
+	w.natural(a.Status)
 	w.string(a.Error)
 	w.string(a.Excerpt)
 	w.string(a.TraceID)
@@ -153,7 +153,7 @@ func decodeAttempt(sub engine.SubscriptionID, key engine.DeliveryKey, number int
 		Duration:     time.Duration(r.int()),
 		StartedAt:    r.time(),
 		Outcome:      engine.Outcome(r.string()),
-		Status:       int(r.uint()),
+		Status:       r.natural(),
 		Error:        r.string(),
 		Excerpt:      r.string(),
 		TraceID:      r.string(),
@@ -186,7 +186,7 @@ func encodeAnswer(a engine.Answer) []byte {
 	w.fixed(a.Digest[:])
 	w.bool(a.Single)
 	w.time(a.AcceptedAt)
-	w.uint(uint64(len(a.IDs)))
+	w.natural(len(a.IDs))
 	for _, id := range a.IDs {
 		w.string(id)
 	}

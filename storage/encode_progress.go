@@ -11,11 +11,11 @@ import (
 func encodeQueue(q engine.Queue) []byte {
 	w := newValueWriter(40)
 	w.time(q.NextDue)
-	w.uint(uint64(q.Records))
+	w.natural(q.Records)
 	w.int(q.OldestMilli)
 	c := q.Circuit
 	w.bool(c.Open)
-	w.uint(uint64(c.Failures))
+	w.natural(c.Failures)
 	w.time(c.FirstFailure)
 	w.time(c.OpenedAt)
 	w.time(c.ProbeAt)
@@ -29,11 +29,11 @@ func decodeQueue(sub engine.SubscriptionID, value []byte) (engine.Queue, error) 
 	q := engine.Queue{
 		Subscription: sub,
 		NextDue:      r.time(),
-		Records:      int(r.uint()),
+		Records:      r.natural(),
 		OldestMilli:  r.int(),
 		Circuit: engine.CircuitState{
 			Open:          r.bool(),
-			Failures:      int(r.uint()),
+			Failures:      r.natural(),
 			FirstFailure:  r.time(),
 			OpenedAt:      r.time(),
 			ProbeAt:       r.time(),
@@ -70,7 +70,7 @@ func encodeWatermark(m engine.Watermark) []byte {
 	w.uint(m.Routed)
 	w.uint(m.Synced)
 	w.ranges(m.Discharged)
-	w.uint(uint64(len(m.Released)))
+	w.natural(len(m.Released))
 	for _, batch := range m.Released {
 		w.uint(batch)
 	}
@@ -128,11 +128,11 @@ func decodeExpired(sub engine.SubscriptionID, journal engine.JournalID, from uin
 // ranges writes each bound as the distance from the one before it; the arithmetic wraps,
 // so any bounds come back as they were.
 func (w *valueWriter) ranges(ranges []engine.Range) {
-	w.uint(uint64(len(ranges)))
+	w.natural(len(ranges))
 	last := uint64(0)
 	for _, r := range ranges {
-		w.int(int64(r.From - last))
-		w.int(int64(r.Through - r.From))
+		w.int(signed(r.From - last))
+		w.int(signed(r.Through - r.From))
 		last = r.Through
 	}
 }
@@ -145,8 +145,8 @@ func (r *valueReader) ranges() []engine.Range {
 	ranges := make([]engine.Range, n)
 	last := uint64(0)
 	for i := range ranges {
-		ranges[i].From = last + uint64(r.int())
-		ranges[i].Through = ranges[i].From + uint64(r.int())
+		ranges[i].From = last + unsigned(r.int())
+		ranges[i].Through = ranges[i].From + unsigned(r.int())
 		last = ranges[i].Through
 	}
 	return ranges

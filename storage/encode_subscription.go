@@ -21,27 +21,27 @@ func encodeVersion(s *engine.Subscription) []byte {
 	w.patterns(s.Topics)
 	w.string(s.Description)
 	w.bool(s.Enabled)
-	w.uint(uint64(len(s.Secrets)))
+	w.natural(len(s.Secrets))
 	for _, secret := range s.Secrets {
 		w.string(secret.Secret.Reveal())
 		w.time(secret.Until)
 	}
-	w.uint(uint64(len(s.Headers)))
+	w.natural(len(s.Headers))
 	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
 		w.string(name)
 		w.string(s.Headers[name])
 	}
-	w.uint(uint64(s.Retry.MaxRetries))
+	w.natural(s.Retry.MaxRetries)
 	w.int(int64(s.Retry.MinDelay))
 	w.int(int64(s.Retry.MaxDelay))
 	w.int(int64(s.Timeout))
 	w.string(string(s.Success))
-	w.uint(uint64(s.MaxInFlight))
+	w.natural(s.MaxInFlight)
 	w.float(s.RatePerSecond)
 	w.bool(s.DisableOnGone)
 	w.time(s.CreatedAt)
 	w.time(s.UpdatedAt)
-	w.uint(uint64(s.Version))
+	w.natural(s.Version)
 	w.bool(s.Deleted)
 	return w.b
 }
@@ -61,25 +61,25 @@ func decodeVersion(revision uint64, id engine.SubscriptionID, value []byte, shar
 		Secrets:     r.secrets(),
 		Headers:     r.headers(),
 		Retry: retry.Schedule{
-			MaxRetries: int(r.uint()),
+			MaxRetries: r.natural(),
 			MinDelay:   time.Duration(r.int()),
 			MaxDelay:   time.Duration(r.int()),
 		},
 		Timeout:       time.Duration(r.int()),
 		Success:       engine.Success(r.sharedString()),
-		MaxInFlight:   int(r.uint()),
+		MaxInFlight:   r.natural(),
 		RatePerSecond: r.float(),
 		DisableOnGone: r.bool(),
 		CreatedAt:     r.time(),
 		UpdatedAt:     r.time(),
-		Version:       int(r.uint()),
+		Version:       r.natural(),
 		Deleted:       r.bool(),
 	}
 	return s, r.end()
 }
 
 func (w *valueWriter) patterns(patterns []match.Pattern) {
-	w.uint(uint64(len(patterns)))
+	w.natural(len(patterns))
 	for _, p := range patterns {
 		w.string(string(p))
 	}
@@ -191,7 +191,7 @@ func encodeReplay(p engine.Replay) []byte {
 	w.float(p.Rate)
 	w.time(p.CreatedAt)
 	w.fixed(appendDeliveryKey(nil, p.After))
-	w.uint(uint64(p.Count))
+	w.natural(p.Count)
 	return w.b
 }
 
@@ -210,7 +210,7 @@ func decodeReplay(id string, value []byte) (engine.Replay, error) {
 	if after := r.fixed(deliveryKeyBytes); after != nil {
 		p.After = readDeliveryKey(after)
 	}
-	p.Count = int(r.uint())
+	p.Count = r.natural()
 	if err := r.end(); err != nil {
 		return engine.Replay{}, fmt.Errorf("replay: %w", err)
 	}

@@ -229,7 +229,7 @@ func (f *Folder) beginBoot(now time.Time) error {
 // replaceFile writes a small file so that a crash leaves the old content or the new one.
 func replaceFile(path string, content []byte) error {
 	temporary := path + ".tmp"
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // a path in the operator's folder
 	if err != nil {
 		return fmt.Errorf("write file: %w", err)
 	}
@@ -248,7 +248,7 @@ func replaceFile(path string, content []byte) error {
 
 // syncFolder makes the names in a folder durable.
 func syncFolder(path string) error {
-	folder, err := os.Open(path)
+	folder, err := os.Open(path) //nolint:gosec // a path in the operator's folder
 	if err != nil {
 		return fmt.Errorf("sync folder: %w", err)
 	}

@@ -43,7 +43,7 @@ func beginFrame(b []byte) []byte {
 // endFrame fills in the header of the frame that begins at start and pads it.
 func endFrame(b []byte, start int, seed uint32, sequence, synced uint64) []byte {
 	f := b[start:]
-	binary.LittleEndian.PutUint32(f, uint32(len(f)-frameHeaderBytes))
+	binary.LittleEndian.PutUint32(f, uint32(len(f)-frameHeaderBytes)) //nolint:gosec // at most MaxRecordBytes
 	binary.LittleEndian.PutUint64(f[8:], sequence)
 	binary.LittleEndian.PutUint64(f[16:], synced)
 	binary.LittleEndian.PutUint32(f[4:], crc32.Update(seed, castagnoli, f[8:]))

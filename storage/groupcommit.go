@@ -105,19 +105,8 @@ func (j *Journal) take() (group, bool) {
 // commit makes one group durable, then shows and acknowledges it.
 func (j *Journal) commit(g group) error {
 	if g.records > 0 {
-		if j.writer.full(len(g.frames), j.options.SegmentBytes) {
-			if err := j.roll(); err != nil {
-				return err
-			}
-		}
-		start, from := time.Now(), j.writer.offset
-		if err := j.writer.append(g.frames, j.options); err != nil {
+		if err := j.store(g); err != nil {
 			return err
-		}
-		j.segments.extend(g.summary, g.marks, from, j.writer.offset)
-		j.synced.Store(g.last)
-		if j.options.Observe != nil {
-			j.options.Observe(time.Since(start), g.records)
 		}
 	}
 	for _, done := range g.dones {
@@ -128,6 +117,24 @@ func (j *Journal) commit(g group) error {
 	j.mu.Lock()
 	j.spare = g.emptied()
 	j.mu.Unlock()
+	return nil
+}
+
+// store writes and syncs a group and shows it to readers.
+func (j *Journal) store(g group) error {
+	if j.writer.full(len(g.frames), j.options.SegmentBytes) {
+		if err := j.roll(); err != nil {
+			return err
+		}
+	}
+	start, from := time.Now(), j.writer.offset
+	if err := j.writer.append(g.frames, j.options); err != nil {
+		return err
+	}
+	j.segments.extend(g.summary, g.marks, from, j.writer.offset)
+	if j.options.Observe != nil {
+		j.options.Observe(time.Since(start), g.records)
+	}
 	return nil
 }
 

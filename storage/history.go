@@ -114,7 +114,7 @@ func (h *History) Record(attempts ...engine.Attempt) {
 		room = 0
 	}
 	if len(attempts) > room {
-		h.dropped.Add(uint64(len(attempts) - room))
+		h.dropped.Add(unsigned(int64(len(attempts) - room)))
 		attempts = attempts[:room]
 	}
 	h.waiting = append(h.waiting, attempts...)
@@ -245,6 +245,6 @@ func historyPrefix(sub engine.SubscriptionID, key engine.DeliveryKey) []byte {
 }
 
 func attemptKey(a engine.Attempt) []byte {
-	key := binary.BigEndian.AppendUint32(historyPrefix(a.Subscription, a.Key), uint32(a.Number))
+	key := binary.BigEndian.AppendUint32(historyPrefix(a.Subscription, a.Key), uint32(a.Number)) //nolint:gosec // attempts are counted from 1
 	return binary.BigEndian.AppendUint64(key, orderedMilli(a.StartedAt.UnixMilli()))
 }

@@ -92,7 +92,6 @@ type Journal struct {
 
 	segments segmentSet
 	damage   damageList
-	synced   atomic.Uint64
 	trimming sync.Mutex // held by Trim and RemoveStub
 
 	mu      sync.Mutex
@@ -136,7 +135,7 @@ func (j *Journal) Append(records []engine.Record, done func()) (first uint64, er
 	for _, record := range records {
 		j.lastAt = max(j.lastAt, acceptedMilli(record))
 		stamp(record, engine.EventRef{Journal: j.id, Sequence: j.next}, j.lastAt)
-		j.pending.add(record, j.seed, j.next, j.synced.Load(), j.lastAt)
+		j.pending.add(record, j.seed, j.next, j.segments.synced.Load(), j.lastAt)
 		j.next++
 	}
 	j.pending.dones = append(j.pending.dones, done)
@@ -175,7 +174,7 @@ func (j *Journal) Bounds() (first, next uint64) {
 }
 
 // Synced is the last synced sequence, 0 before the first.
-func (j *Journal) Synced() uint64 { return j.synced.Load() }
+func (j *Journal) Synced() uint64 { return j.segments.synced.Load() }
 
 // Damage lists the sequences whose records could not be read, found at open or since, in
 // order. At most MaxDamageRanges.

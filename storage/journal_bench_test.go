@@ -81,8 +81,8 @@ func BenchmarkJournalRead(b *testing.B) {
 }
 
 // fill appends n events, a thousand at a time, and waits for the last sync.
-func fill(t testing.TB, j engine.Journal, n int) {
-	t.Helper()
+func fill(tb testing.TB, j engine.Journal, n int) {
+	tb.Helper()
 	synced := make(chan struct{}, n)
 	for n > 0 {
 		records := make([]engine.Record, min(n, 1000))
@@ -90,7 +90,7 @@ func fill(t testing.TB, j engine.Journal, n int) {
 			records[i].Event = benchmarkEvent()
 		}
 		if _, err := j.Append(records, func() { synced <- struct{}{} }); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		<-synced
 		n -= len(records)
@@ -100,18 +100,18 @@ func fill(t testing.TB, j engine.Journal, n int) {
 const testJournalID = engine.JournalID(0xfeed_0123_4567_89ab)
 
 // openJournal opens a journal that is closed with the test; a failed write fails the test.
-func openJournal(t testing.TB, dir string, o storage.JournalOptions) *storage.Journal {
-	t.Helper()
+func openJournal(tb testing.TB, dir string, o storage.JournalOptions) *storage.Journal {
+	tb.Helper()
 	if o.Fatal == nil {
-		o.Fatal = func(err error) { t.Errorf("journal failed: %v", err) }
+		o.Fatal = func(err error) { tb.Errorf("journal failed: %v", err) }
 	}
 	if o.Space == nil {
 		o.Space = storage.NewFreeSpace(dir, 0, func(string) (uint64, error) { return math.MaxInt64, nil })
 	}
 	j, err := storage.OpenJournal(dir, testJournalID, o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = j.Close() })
+	tb.Cleanup(func() { _ = j.Close() })
 	return j
 }

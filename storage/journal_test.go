@@ -13,6 +13,7 @@ const suiteSegmentBytes = storagetest.JournalSegmentRecords * (storagetest.Journ
 func TestJournal(t *testing.T) {
 	t.Parallel()
 	storagetest.Journal(t, func(t *testing.T) storagetest.StubReader {
+		t.Helper()
 		return openJournal(t, t.TempDir(), storage.JournalOptions{SegmentBytes: suiteSegmentBytes})
 	})
 }
@@ -20,6 +21,7 @@ func TestJournal(t *testing.T) {
 func TestMemoryJournal(t *testing.T) {
 	t.Parallel()
 	storagetest.Journal(t, func(t *testing.T) storagetest.StubReader {
+		t.Helper()
 		j := storage.NewMemoryJournal(testJournalID)
 		j.SegmentRecords = storagetest.JournalSegmentRecords
 		t.Cleanup(func() { _ = j.Close() })

@@ -24,7 +24,7 @@ type historyKey struct {
 }
 
 // MaxMemoryAttempts bounds what a MemoryHistory keeps; more are dropped and counted.
-const MaxMemoryAttempts = 1_000_000
+const MaxMemoryAttempts = 100_000
 
 // NewMemoryHistory makes an empty history.
 func NewMemoryHistory() *MemoryHistory {

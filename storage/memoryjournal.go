@@ -51,6 +51,8 @@ type memoryAppend struct {
 	done func()
 }
 
+func (s *memorySegment) sequence(i int) uint64 { return s.first + unsigned(int64(i)) }
+
 // NewMemoryJournal makes an empty journal.
 func NewMemoryJournal(id engine.JournalID) *MemoryJournal {
 	j := &MemoryJournal{id: id, next: 1, SegmentRecords: DefaultSegmentRecords, SegmentAge: DefaultSegmentAge}
@@ -76,6 +78,9 @@ func (j *MemoryJournal) Append(records []engine.Record, done func()) (first uint
 		return 0, errJournalClosed
 	}
 	first = j.next
+	if len(j.active().records) >= j.SegmentRecords {
+		j.seal()
+	}
 	j.sealOld()
 	for _, record := range records {
 		j.lastAt = max(j.lastAt, acceptedMilli(record))
@@ -121,11 +126,16 @@ func (j *MemoryJournal) drain() {
 
 func (j *MemoryJournal) active() *memorySegment { return j.segments[len(j.segments)-1] }
 
-// sealOld begins a new segment when the active one is full or old.
+// seal begins a new segment. A full one is sealed by the append that finds it full, as on
+// disk.
+func (j *MemoryJournal) seal() {
+	j.segments = append(j.segments, newMemorySegment(j.next, j.lastAt))
+}
+
+// sealOld seals the active segment when it is old.
 func (j *MemoryJournal) sealOld() {
-	s := j.active()
-	if n := len(s.records); n > 0 && (n >= j.SegmentRecords || time.Since(s.began) >= j.SegmentAge) {
-		j.segments = append(j.segments, newMemorySegment(j.next, j.lastAt))
+	if s := j.active(); len(s.records) > 0 && time.Since(s.began) >= j.SegmentAge {
+		j.seal()
 	}
 }
 
@@ -189,10 +199,10 @@ func (j *MemoryJournal) Seek(t time.Time) (uint64, error) {
 	defer j.mu.Unlock()
 	for _, s := range j.segments {
 		i := sort.Search(len(s.records), func(i int) bool {
-			return acceptedMilli(s.records[i]) >= ceilMilli(t) || s.first+uint64(i) > j.synced
+			return acceptedMilli(s.records[i]) >= ceilMilli(t) || s.sequence(i) > j.synced
 		})
 		if i < len(s.records) {
-			return s.first + uint64(i), nil
+			return s.sequence(i), nil
 		}
 	}
 	return j.synced + 1, nil

@@ -39,6 +39,9 @@ func (j *Journal) read(find func(uint64) (view, bool), from uint64, limit int, v
 	return w.next, nil
 }
 
+// closeRead closes a file that was read; whether that worked says nothing of what was read.
+func closeRead(file *os.File) { _ = file.Close() }
+
 // walk is one call of Read on its way.
 type walk struct {
 	next  uint64
@@ -56,7 +59,7 @@ func (j *Journal) walk(w *walk, v view) error {
 	if err != nil {
 		return fmt.Errorf("read journal: %w", err)
 	}
-	defer file.Close()
+	defer closeRead(file)
 	start, err := j.locate(v, file, w.next)
 	if err != nil {
 		return err
@@ -243,7 +246,7 @@ func (j *Journal) before(v view, milli int64) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read journal: %w", err)
 	}
-	defer file.Close()
+	defer closeRead(file)
 	marks, err := j.index(v, file)
 	if err != nil {
 		return 0, err

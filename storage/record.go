@@ -116,7 +116,7 @@ func appendRequest(w *valueWriter, q *engine.Request) {
 		positions = append(positions, position)
 	}
 	slices.Sort(positions)
-	w.uint(uint64(len(positions)))
+	w.natural(len(positions))
 	for _, position := range positions {
 		w.uint(uint64(position))
 		w.string(q.Known[position])

@@ -147,12 +147,12 @@ func (r *recovery) loadSealed(path string, first, next uint64, stub bool) (*segm
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer closeRead(file)
 	s := &segment{first: first, path: path, stub: stub, bytes: size}
 	s.summary, s.end, err = readFooter(file, size)
 	if errors.Is(err, errFooter) {
 		s.end = size
-		s.summary, err = r.summarize(file, s, next)
+		s.summary, err = r.summarise(file, s, next)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("segment %s: %w", path, err)
@@ -167,7 +167,7 @@ func (r *recovery) loadSealed(path string, first, next uint64, stub bool) (*segm
 // openFile opens a file and checks its header. A damaged header is reported and no more:
 // the name says the first sequence, and every frame that it is of this journal.
 func (r *recovery) openFile(path string, first uint64, flag int) (*os.File, int64, error) {
-	file, err := os.OpenFile(path, flag, 0)
+	file, err := os.OpenFile(path, flag, 0) //nolint:gosec // a path in the operator's folder
 	if err != nil {
 		return nil, 0, err
 	}
@@ -191,12 +191,12 @@ func (r *recovery) openFile(path string, first uint64, flag int) (*os.File, int6
 	return file, info.Size(), nil
 }
 
-// summarize reads a segment that lost its footer; whatever is missing before next is
+// summarise reads a segment that lost its footer; whatever is missing before next is
 // damage.
-func (r *recovery) summarize(file *os.File, s *segment, next uint64) (summary, error) {
+func (r *recovery) summarise(file *os.File, s *segment, next uint64) (summary, error) {
 	last := next - 1
 	if next == 0 {
-		last = s.first + uint64(s.end/minFrameBytes)
+		last = s.first + unsigned(s.end/minFrameBytes)
 	}
 	sc := newScanner(file, r.journal.seed, headerBytes, s.end, s.first, last)
 	defer sc.release()
@@ -237,7 +237,7 @@ func (r *recovery) loadNewest(first uint64) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer closeRead(file)
 	s := &segment{first: first, path: path, bytes: size}
 	s.summary, s.end, err = readFooter(file, size)
 	if errors.Is(err, errFooter) {
@@ -281,6 +281,6 @@ func (r *recovery) begin() error {
 	}
 	j.writer, j.segments.active = w, w.segment
 	j.next, j.lastAt = r.last+1, r.floor
-	j.synced.Store(r.last)
+	j.segments.synced.Store(r.last)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 )
 
 // tail is what is known while the end of a segment is read that was never sealed.
@@ -39,7 +40,7 @@ func (t *tail) settle(synced uint64, lose func(from, through uint64)) {
 // been synced.
 func (r *recovery) recoverTail(file *os.File, s *segment) error {
 	j := r.journal
-	most := s.first + uint64(s.bytes/minFrameBytes)
+	most := s.first + unsigned(s.bytes/minFrameBytes)
 	sc := newScanner(file, j.seed, headerBytes, s.bytes, s.first, most)
 	defer sc.release()
 	t := tail{summary: emptySummary(s.first, math.MinInt64), end: headerBytes}
@@ -91,8 +92,8 @@ func lastByte(file *os.File, from, size int64) (int64, error) {
 		if err := readOver(file, b, at); err != nil {
 			return 0, err
 		}
-		for i := len(b) - 1; i >= 0; i-- {
-			if b[i] != 0 {
+		for i, v := range slices.Backward(b) {
+			if v != 0 {
 				last = at + int64(i) + 1
 				break
 			}

@@ -69,7 +69,7 @@ func (s *scanner) scan() (f frame, ok bool, err error) {
 			continue
 		}
 		if f.sequence > s.next && s.lost != nil {
-			s.lost(s.next, f.sequence-1, s.holeOffset())
+			s.lost(s.next, f.sequence-1, s.holeBefore(f))
 		}
 		s.hole = -1
 		s.next = f.sequence + 1
@@ -109,12 +109,12 @@ func (s *scanner) stepOver() {
 	}
 }
 
-// holeOffset is where the bytes that could not be read begin.
-func (s *scanner) holeOffset() int64 {
+// holeBefore is where the bytes that could not be read begin; there may be none.
+func (s *scanner) holeBefore(f frame) int64 {
 	if s.hole >= 0 {
 		return s.hole
 	}
-	return s.offset
+	return f.offset
 }
 
 // window gives n bytes from offset on; the caller has checked that they lie before end.

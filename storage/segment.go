@@ -68,8 +68,8 @@ func (h segmentHeader) encode() []byte {
 	}
 	binary.LittleEndian.PutUint64(b[16:], uint64(h.journal))
 	binary.LittleEndian.PutUint64(b[24:], h.first)
-	binary.LittleEndian.PutUint64(b[32:], uint64(h.created.UnixMilli()))
-	binary.LittleEndian.PutUint64(b[40:], uint64(h.floor))
+	binary.LittleEndian.PutUint64(b[32:], unsigned(h.created.UnixMilli()))
+	binary.LittleEndian.PutUint64(b[40:], unsigned(h.floor))
 	binary.LittleEndian.PutUint32(b[sealCRC:], crc32.Checksum(b[:sealCRC], castagnoli))
 	return b
 }
@@ -90,8 +90,8 @@ func readHeader(file io.ReaderAt, id engine.JournalID) (segmentHeader, error) {
 	h := segmentHeader{
 		journal: engine.JournalID(binary.LittleEndian.Uint64(b[16:])),
 		first:   binary.LittleEndian.Uint64(b[24:]),
-		created: time.UnixMilli(int64(binary.LittleEndian.Uint64(b[32:]))),
-		floor:   int64(binary.LittleEndian.Uint64(b[40:])),
+		created: time.UnixMilli(signed(binary.LittleEndian.Uint64(b[32:]))),
+		floor:   signed(binary.LittleEndian.Uint64(b[40:])),
 		stub:    binary.LittleEndian.Uint32(b[12:])&segmentFlagStub != 0,
 	}
 	if h.journal != id {
@@ -135,10 +135,10 @@ func encodeFooter(s summary, end int64) []byte {
 	b := make([]byte, footerBytes)
 	copy(b, footerMagic[:])
 	binary.LittleEndian.PutUint64(b[8:], s.last)
-	binary.LittleEndian.PutUint64(b[16:], uint64(s.firstAt))
-	binary.LittleEndian.PutUint64(b[24:], uint64(s.lastAt))
+	binary.LittleEndian.PutUint64(b[16:], unsigned(s.firstAt))
+	binary.LittleEndian.PutUint64(b[24:], unsigned(s.lastAt))
 	binary.LittleEndian.PutUint64(b[32:], s.firstRevision)
-	binary.LittleEndian.PutUint64(b[40:], uint64(end))
+	binary.LittleEndian.PutUint64(b[40:], unsigned(end))
 	binary.LittleEndian.PutUint32(b[sealCRC:], crc32.Checksum(b[:sealCRC], castagnoli))
 	return b
 }
@@ -153,15 +153,15 @@ func readFooter(file io.ReaderAt, size int64) (s summary, end int64, err error) 
 	if _, err := file.ReadAt(b, size-footerBytes); err != nil {
 		return summary{}, 0, fmt.Errorf("read footer: %w", err)
 	}
-	end = int64(binary.LittleEndian.Uint64(b[40:]))
+	end = signed(binary.LittleEndian.Uint64(b[40:]))
 	if [8]byte(b) != footerMagic || end != size-footerBytes ||
 		binary.LittleEndian.Uint32(b[sealCRC:]) != crc32.Checksum(b[:sealCRC], castagnoli) {
 		return summary{}, 0, errFooter
 	}
 	return summary{
 		last:          binary.LittleEndian.Uint64(b[8:]),
-		firstAt:       int64(binary.LittleEndian.Uint64(b[16:])),
-		lastAt:        int64(binary.LittleEndian.Uint64(b[24:])),
+		firstAt:       signed(binary.LittleEndian.Uint64(b[16:])),
+		lastAt:        signed(binary.LittleEndian.Uint64(b[24:])),
 		firstRevision: binary.LittleEndian.Uint64(b[32:]),
 	}, end, nil
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -57,6 +58,10 @@ type readEnd struct {
 // segmentSet is the list of a journal's files. The writer extends the active one; readers
 // take views and hold no lock while they read. Safe for concurrent use.
 type segmentSet struct {
+	// synced is the last sequence that readers may see. It moves under mu, together with
+	// the views.
+	synced atomic.Uint64
+
 	mu      sync.RWMutex
 	stubs   []*segment
 	sealed  []*segment
@@ -135,6 +140,7 @@ func (t *segmentSet) extend(more summary, marks []mark, from, to int64) {
 	}
 	s.join(more)
 	s.end = to
+	t.synced.Store(s.last)
 }
 
 // seal ends the active segment, whose file has now size bytes, and puts next in its place.

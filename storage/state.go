@@ -92,7 +92,7 @@ func OpenState(dir string, options StateOptions) (*State, error) {
 	}
 	s.db, err = badger.OpenManaged(badgerOptions(tables, options.Logger).
 		WithSyncWrites(true).
-		WithMemTableSize(int64(s.mark.memTableBytes)))
+		WithMemTableSize(signed(s.mark.memTableBytes)))
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}

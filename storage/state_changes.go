@@ -87,7 +87,7 @@ func appendChanges(changes []change, write engine.Write) ([]change, error) {
 	return changes, checkSub(sub)
 }
 
-// appendDeliveryChanges is the part of appendChanges about deliveries and their progress.
+// appendDeliveryChanges is the part of appendChanges about deliveries.
 func appendDeliveryChanges(changes []change, write engine.Write) ([]change, error) {
 	put := func(key, value []byte) { changes = append(changes, change{key: key, value: value}) }
 	drop := func(key []byte) { changes = append(changes, change{key: key}) }
@@ -124,6 +124,18 @@ func appendDeliveryChanges(changes []change, write engine.Write) ([]change, erro
 		put(cursorKey(w.Journal, sub), encodeCursor(w.Cursor))
 	case engine.DropCursor:
 		drop(cursorKey(w.Journal, w.Subscription))
+	default:
+		return appendProgressChanges(changes, write)
+	}
+	return changes, checkSub(sub)
+}
+
+// appendProgressChanges is the part of appendChanges about journals and what of them is over.
+func appendProgressChanges(changes []change, write engine.Write) ([]change, error) {
+	put := func(key, value []byte) { changes = append(changes, change{key: key, value: value}) }
+	drop := func(key []byte) { changes = append(changes, change{key: key}) }
+	var sub engine.SubscriptionID
+	switch w := write.(type) {
 	case engine.PutWatermark:
 		put(numberKey(prefixWatermark, uint64(w.Journal)), encodeWatermark(w.Watermark))
 	case engine.DropWatermark:

@@ -67,7 +67,7 @@ func numberKey(prefix string, number uint64) []byte {
 func subKey(prefix string, sub engine.SubscriptionID) []byte {
 	key := make([]byte, 0, prefixBytes+shardBytes+1+len(sub)+deliveryKeyBytes)
 	key = append(key, prefix...)
-	key = binary.BigEndian.AppendUint16(key, uint16(engine.ShardOf(sub)))
+	key = binary.BigEndian.AppendUint16(key, uint16(engine.ShardOf(sub))) //nolint:gosec // there are 1024 shards
 	return appendSub(key, sub)
 }
 
@@ -102,7 +102,7 @@ func deadTimeKey(d engine.DeadLetter) []byte {
 
 func appendSub(key []byte, sub engine.SubscriptionID) []byte {
 	// A longer id is refused before its keys are used (see checkKey).
-	return append(append(key, byte(len(sub))), sub...)
+	return append(append(key, byte(len(sub))), sub...) //nolint:gosec // see above
 }
 
 func appendDeliveryKey(key []byte, d engine.DeliveryKey) []byte {
@@ -111,13 +111,15 @@ func appendDeliveryKey(key []byte, d engine.DeliveryKey) []byte {
 	return binary.BigEndian.AppendUint64(key, d.Event.Sequence)
 }
 
-// orderedMilli turns the sign bit, so that times before 1970 sort below later ones; it is
-// its own inverse up to the type.
-func orderedMilli(milli int64) uint64 { return uint64(milli) ^ 1<<63 }
+// orderedMilli turns the sign bit, so that times before 1970 sort below later ones; milliOf is
+// its inverse.
+func orderedMilli(milli int64) uint64 { return unsigned(milli) ^ 1<<63 }
+
+func milliOf(ordered uint64) int64 { return signed(ordered ^ 1<<63) }
 
 func readDeliveryKey(raw []byte) engine.DeliveryKey {
 	return engine.DeliveryKey{
-		AcceptedMilli: int64(binary.BigEndian.Uint64(raw) ^ 1<<63),
+		AcceptedMilli: milliOf(binary.BigEndian.Uint64(raw)),
 		Event: engine.EventRef{
 			Journal:  engine.JournalID(binary.BigEndian.Uint64(raw[8:])),
 			Sequence: binary.BigEndian.Uint64(raw[16:]),

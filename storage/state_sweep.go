@@ -19,7 +19,7 @@ func sweep(view stateView, position []byte, now time.Time) (changes []change, ne
 	next = position
 	err = view.scan([]byte(prefixDeadTime), position, func(key, _ []byte) (bool, error) {
 		r := newKeyReader(key)
-		diedAt := time.UnixMilli(int64(r.number() ^ 1<<63))
+		diedAt := time.UnixMilli(milliOf(r.number()))
 		sub, delivery := r.sub(), r.delivery()
 		if err := r.end(); err != nil {
 			return false, err

@@ -139,11 +139,11 @@ func TestMemoryStateInABubble(t *testing.T) {
 		if err != nil || !slices.Equal(order, []int{1, 2}) {
 			t.Errorf("Write = %v, done in order %v; want 1, 2 before it returns", err, order)
 		}
-		time.Sleep(engine.IdentityWindow - 1) // the bubble's time
+		<-time.After(engine.IdentityWindow - 1) // the time of the bubble
 		if _, found, err := state.Identity(t.Context(), "a"); !found || err != nil {
 			t.Errorf("within the window: found %v, %v", found, err)
 		}
-		time.Sleep(1)
+		<-time.After(1)
 		if _, found, err := state.Identity(t.Context(), "a"); found || err != nil {
 			t.Errorf("after the window: found %v, %v", found, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pannier/engine"
+	"pannier/storage"
 )
 
 // OpenHistory opens an empty history for one test and closes it at its end.
@@ -24,6 +25,7 @@ func History(t *testing.T, open OpenHistory) {
 		{"attempts are listed by number", historyOrder},
 		{"an interrupted attempt keeps its line", historyInterrupted},
 		{"an attempt recorded twice is one", historyTwice},
+		{"no more are listed than the bound", historyBound},
 		{"many may record at once", historyConcurrent},
 		{"a closed history is unavailable", historyClosed},
 		{"a cancelled read ends", historyCancelled},
@@ -80,6 +82,17 @@ func historyTwice(t *testing.T, history engine.History) {
 	equal(t, "attempts", attempts(t, history, "sub_a", attempt.Key), []engine.Attempt{attempt})
 	history.Record(attempt)
 	equal(t, "attempts", attempts(t, history, "sub_a", attempt.Key), []engine.Attempt{attempt})
+}
+
+func historyBound(t *testing.T, history engine.History) {
+	key := deliveryKey(1, 2, 3)
+	for number := storage.MaxAttemptsListed + 1; number > 0; number-- {
+		history.Record(exampleAttempt("sub_a", key, number))
+	}
+	got := attempts(t, history, "sub_a", key)
+	if len(got) != storage.MaxAttemptsListed || got[0].Number != 1 {
+		t.Errorf("got %d attempts from %d on, want %d from 1 on", len(got), got[0].Number, storage.MaxAttemptsListed)
+	}
 }
 
 func historyConcurrent(t *testing.T, history engine.History) {

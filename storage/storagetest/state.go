@@ -175,9 +175,11 @@ func statePutDrop(t *testing.T, open OpenState) {
 func stateVersionOrder(t *testing.T, open OpenState) {
 	state := open(t, fixedClock)
 	const versions = 300 // more than one byte of revisions
+	var puts []engine.Write
 	for _, i := range rand.Perm(versions) {
-		write(t, state, engine.PutVersion{Subscription: exampleVersion(t, engine.SubscriptionID(fmt.Sprintf("sub_%d", i%7)), uint64(i))})
+		puts = append(puts, engine.PutVersion{Subscription: exampleVersion(t, engine.SubscriptionID(fmt.Sprintf("sub_%d", i%7)), uint64(i))})
 	}
+	write(t, state, puts...)
 	got := load(t, state).Versions
 	if len(got) != versions {
 		t.Fatalf("loaded %d versions, want %d", len(got), versions)

@@ -34,9 +34,11 @@ func stateRetryRecords(t *testing.T, open OpenState) {
 	keys := exampleKeys()
 	// Neighbours whose ids are prefixes of each other must not show up.
 	for _, sub := range []engine.SubscriptionID{"sub_a", "sub_", "sub_aa"} {
+		var puts []engine.Write
 		for _, i := range rand.Perm(len(keys)) {
-			write(t, state, engine.PutRetryRecord{RetryRecord: engine.RetryRecord{Subscription: sub, Key: keys[i], Attempts: i}})
+			puts = append(puts, engine.PutRetryRecord{RetryRecord: engine.RetryRecord{Subscription: sub, Key: keys[i], Attempts: i}})
 		}
+		write(t, state, puts...)
 	}
 	for _, limit := range []int{0, -1, 1, 7, len(keys), len(keys) + 1, storage.MaxPage + 1} {
 		for after := -1; after < len(keys); after += 9 {
