@@ -55,7 +55,7 @@ func input(c console, data string) ([]byte, error) {
 		if err != nil {
 			return nil, usageError{fmt.Errorf("--data: %w", err)}
 		}
-		defer file.Close()
+		defer file.Close() //nolint:errcheck // it is only read
 		source = file
 	default:
 		source = strings.NewReader(data)

@@ -10,8 +10,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
+
+	"pannier/engine"
 )
 
 const (
@@ -91,7 +94,7 @@ func (c *client) do(ctx context.Context, r call) ([]byte, error) {
 	if err != nil {
 		return nil, unreachable(err)
 	}
-	defer response.Body.Close()
+	defer response.Body.Close() //nolint:errcheck // nothing follows from it
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read answer: %w", err)
@@ -123,13 +126,16 @@ func (c *client) setHeaders(request *http.Request, r call) {
 	}
 }
 
-// get fetches one resource into answer.
-func (c *client) get(ctx context.Context, path string, answer any) error {
-	body, err := c.do(ctx, call{method: http.MethodGet, path: path})
+// longestPage asks for as much of a list as one answer holds.
+func longestPage() url.Values { return url.Values{"limit": {strconv.Itoa(engine.MaxPageSize)}} }
+
+// get fetches what is at path into answer, and gives the body as it came.
+func (c *client) get(ctx context.Context, path string, query url.Values, answer any) ([]byte, error) {
+	body, err := c.do(ctx, call{method: http.MethodGet, path: path, query: query})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return decodeAnswer(body, answer)
+	return body, decodeAnswer(body, answer)
 }
 
 func decodeAnswer(body []byte, answer any) error {
@@ -141,8 +147,7 @@ func decodeAnswer(body []byte, answer any) error {
 
 // unreachable leaves the URL, which may hold credentials, out of a transport error.
 func unreachable(err error) error {
-	var transport *url.Error
-	if errors.As(err, &transport) {
+	if transport, ok := errors.AsType[*url.Error](err); ok {
 		err = transport.Err
 	}
 	return fmt.Errorf("no answer from the server: %w", err)

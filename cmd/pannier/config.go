@@ -58,7 +58,7 @@ func (c *Config) loadFile(ctx *kong.Context) error {
 	}
 	settings, err := readConfigFile(path)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	c.Lanes = settings.lanes
 	ctx.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {

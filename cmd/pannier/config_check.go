@@ -51,9 +51,15 @@ func (c *Config) checkAddresses() error {
 			return err
 		}
 	}
-	if c.DevelopmentMode() && !loopback(c.Listen) {
-		return usagef("--listen: %s is not a loopback address, and without an admin key anybody could use the server: "+
-			"give a key (--admin-key-file or PANNIER_ADMIN_KEY) or listen on 127.0.0.1", c.Listen)
+	if !c.DevelopmentMode() {
+		return nil
+	}
+	for n, address := range []string{c.Listen, c.OpsListen} {
+		if address != "" && !loopback(address) {
+			return usagef("%s: %s is not a loopback address, and without an admin key anybody could use the server: "+
+				"give a key (--admin-key-file or PANNIER_ADMIN_KEY) or listen on 127.0.0.1",
+				[]string{"--listen", "--ops-listen"}[n], address)
+		}
 	}
 	return nil
 }
@@ -68,8 +74,7 @@ func checkRetention(name string, retention time.Duration) error {
 func checkAddress(name, address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
-		var malformed *net.AddrError
-		if errors.As(err, &malformed) {
+		if malformed, ok := errors.AsType[*net.AddrError](err); ok {
 			err = errors.New(malformed.Err)
 		}
 		return usageError{fmt.Errorf("%s: %q is not HOST:PORT: %w", name, address, err)}

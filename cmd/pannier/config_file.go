@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -33,11 +35,11 @@ type configDocument struct {
 
 // readConfigFile reads the YAML file at path. Errors are one line and name the line.
 func readConfigFile(path string) (fileSettings, error) {
-	file, err := os.Open(path)
+	file, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return fileSettings{}, fmt.Errorf("--config: %w", err)
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it is only read
 	text, err := io.ReadAll(io.LimitReader(file, maxConfigBytes+1))
 	if err != nil {
 		return fileSettings{}, fmt.Errorf("--config: %w", err)
@@ -58,7 +60,7 @@ func parseConfigFile(text []byte) (fileSettings, error) {
 	decoder.KnownFields(true)
 	var document configDocument
 	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
-		return fileSettings{}, plainYAMLError(err)
+		return fileSettings{}, blame(text, err)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return fileSettings{}, errors.New("more than one YAML document")
@@ -96,7 +98,42 @@ func flagText(node *yaml.Node) (text string, given bool) {
 	return node.Value, node.Tag != "!!null"
 }
 
-var unknownKey = regexp.MustCompile(`field (\S+) not found in type \S+`)
+var (
+	unknownKey = regexp.MustCompile(`field (\S+) not found in type \S+`)
+	wrongType  = regexp.MustCompile("cannot unmarshal !!\\w+ (?:`(.*)` )?into (\\S+)")
+	lineOf     = regexp.MustCompile(`^line (\d+): `)
+)
+
+// kinds says what a value of a Go type looks like in the file.
+var kinds = map[string]string{
+	"time.Duration": "a duration, as 90s or 72h", "bool": "true or false", "int": "a whole number",
+	"float64": "a number", "string": "text", "[]string": "a list", "netip.Prefix": "a range, as 10.0.0.0/8",
+	"[]netip.Prefix": "a list of ranges", "[]main.laneDocument": "a list of lanes", "main.laneDocument": "a lane",
+	"main.configDocument": "keys with values",
+}
+
+// blame finds the key whose value err is about and names it with its line; err alone says
+// enough where it is about the keys themselves.
+func blame(text []byte, err error) error {
+	var root yaml.Node
+	if yaml.Unmarshal(text, &root) != nil || len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
+		return plainYAMLError(err)
+	}
+	pairs := root.Content[0].Content
+	for n := 0; n+1 < len(pairs); n += 2 {
+		alone := yaml.Node{Kind: yaml.MappingNode, Content: pairs[n : n+2]}
+		reason := alone.Decode(new(configDocument))
+		if reason == nil {
+			continue
+		}
+		plain, line := plainYAMLError(reason).Error(), strconv.Itoa(pairs[n].Line)
+		if found := lineOf.FindStringSubmatch(plain); found != nil {
+			plain, line = plain[len(found[0]):], found[1]
+		}
+		return fmt.Errorf("line %s: %s: %s", line, pairs[n].Value, plain)
+	}
+	return plainYAMLError(err)
+}
 
 // plainYAMLError is the first error of the decoder in the operator's words, without the
 // names of Go types.
@@ -106,5 +143,14 @@ func plainYAMLError(err error) error {
 	if errors.As(err, &several) && len(several.Errors) > 0 {
 		text = several.Errors[0]
 	}
-	return errors.New(unknownKey.ReplaceAllString(text, "unknown key $1"))
+	text = unknownKey.ReplaceAllString(text, "unknown key $1")
+	found := wrongType.FindStringSubmatch(text)
+	if found == nil {
+		return errors.New(text)
+	}
+	subject, kind := "it", kinds[found[2]]
+	if found[1] != "" {
+		subject = found[1]
+	}
+	return errors.New(strings.Replace(text, found[0], fmt.Sprintf("%s is not %s", subject, cmp.Or(kind, "a value of this key")), 1))
 }

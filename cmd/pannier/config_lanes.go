@@ -93,7 +93,7 @@ func (d laneDocument) patterns() ([]match.Pattern, error) {
 	for i, text := range d.Topics {
 		pattern, err := match.ParsePattern(text)
 		if err != nil {
-			return nil, fmt.Errorf("topics[%d]: %w", i, err)
+			return nil, fmt.Errorf("topics[%d]: %q %w", i, text, err)
 		}
 		patterns = append(patterns, pattern)
 	}

@@ -17,8 +17,8 @@ type deliveriesCommand struct {
 type deliveriesList struct {
 	listFlags
 	windowFlags
-	Subscription string `xor:"of" required:"" placeholder:"ID" help:"Of this subscription."`
-	Event        string `xor:"of" required:"" placeholder:"ID" help:"Of this event."`
+	Subscription string `xor:"of" placeholder:"ID" help:"Of this subscription; this or --event is needed."`
+	Event        string `xor:"of" placeholder:"ID" help:"Of this event."`
 	State        string `enum:",waiting,attempting,delivered,dead" default:"" placeholder:"STATE" help:"Only waiting, attempting, delivered or dead ones."`
 }
 
@@ -42,6 +42,9 @@ func (d deliveryRow) cells() []string {
 
 // Run prints the list.
 func (d *deliveriesList) Run(ctx context.Context, c console) error {
+	if d.Subscription == "" && d.Event == "" {
+		return usagef("say whose deliveries: --subscription ID or --event ID")
+	}
 	query := url.Values{}
 	path := pathOf("subscriptions", d.Subscription, "deliveries")
 	if d.Event != "" {

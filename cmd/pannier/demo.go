@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,13 +28,15 @@ const (
 	// demoStep is how often events are posted, and demoFrame how often figures are shown.
 	demoStep  = 100 * time.Millisecond
 	demoFrame = time.Second
+	// demoLongest is how long the fleet's clock stays behind ours when nothing ends the demo.
+	demoLongest = time.Hour
 	// demoEnd bounds the calls and the stop after the last event.
 	demoEnd = 20 * time.Second
 )
 
 // demoCommand shows the engine at work, with everything in this process.
 type demoCommand struct {
-	Duration time.Duration `default:"20s" placeholder:"DURATION" help:"Run this long; 0 is until ctrl-c (${default})."`
+	Duration time.Duration `placeholder:"DURATION" help:"Run this long; without it, until ctrl-c."`
 	Listen   string        `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Serve the API on this loopback address (${default})."`
 	Data     string        `placeholder:"DIR" help:"Keep the data here; without it, in a folder that is removed at the end."`
 }
@@ -48,7 +51,7 @@ func (d *demoCommand) Run(ctx context.Context, c console) (err error) {
 		if err != nil {
 			return fmt.Errorf("make a data folder: %w", err)
 		}
-		defer os.RemoveAll(folder)
+		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 		d.Data = folder
 	}
 	cfg := d.config()
@@ -109,7 +112,8 @@ func runDemo(ctx context.Context, c console, o demoOptions) error {
 		return err
 	}
 	d := &demo{options: o, console: c, api: api, started: time.Now()}
-	d.fleetTime = d.started.Add(-demoSpeed * o.Duration)
+	// The fleet's clock runs faster: it starts in the past and ends at now.
+	d.fleetTime = d.started.Add(-demoSpeed * cmp.Or(o.Duration, demoLongest))
 	d.fleet = newFleet(fleetOptions{Seed: 1, Bikes: demoBikes, Start: d.fleetTime, PositionEvery: demoPositionEvery})
 	d.introduce()
 	stop, err := d.receive(ctx)
@@ -130,14 +134,14 @@ func (d *demo) introduce() {
 	if d.options.Duration > 0 {
 		ending = fmt.Sprintf("it ends after %v or with ctrl-c", d.options.Duration)
 	}
-	fmt.Fprintf(d.console.out, `pannier demo: development mode, no keys, everything on loopback; %s
+	d.console.print(fmt.Sprintf(`pannier demo: development mode, no keys, everything on loopback; %s
   %d bikes in Nantes post trips and positions, their clock runs %d times faster
   API   %s/v1
   docs  %s/docs
   data  %s
   try   curl -s %s/v1/subscriptions
 
-`, ending, demoBikes, demoSpeed, d.options.URL, d.options.URL, d.options.Data, d.options.URL)
+`, ending, demoBikes, demoSpeed, d.options.URL, d.options.URL, d.options.Data, d.options.URL))
 }
 
 // show posts and draws until the duration is over or ctx ends.

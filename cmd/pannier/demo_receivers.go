@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"pannier/engine"
 	"pannier/engine/signature"
 )
 
@@ -59,7 +58,7 @@ func (d *demo) newReceivers() []*demoReceiver {
 			change: subscriptionBody{Retry: &retryBody{MinDelay: "1s"}},
 		},
 		{
-			name: "down", behaviour: fmt.Sprintf("closes every connection for %v, then recovers", down),
+			name: "down", behaviour: fmt.Sprintf("down for %v, then recovers", down),
 			misbehave: downUntil(back),
 			change:    subscriptionBody{Retry: &retryBody{MaxRetries: &patient, MinDelay: "1s", MaxDelay: "4s"}},
 		},
@@ -164,15 +163,8 @@ func (r *demoReceiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 
 // pendingOf gives the deliveries not settled of each subscription.
 func (d *demo) pendingOf(ctx context.Context) (map[string]subscriptionRow, error) {
-	body, err := d.api.do(ctx, call{
-		method: http.MethodGet, path: pathOf("subscriptions"),
-		query: map[string][]string{"limit": {fmt.Sprint(engine.MaxPageSize)}},
-	})
-	if err != nil {
-		return nil, err
-	}
 	var p page[subscriptionRow]
-	if err := decodeAnswer(body, &p); err != nil {
+	if _, err := d.api.get(ctx, pathOf("subscriptions"), longestPage(), &p); err != nil {
 		return nil, err
 	}
 	rows := make(map[string]subscriptionRow, len(p.Data))

@@ -25,7 +25,7 @@ func (d *demo) summarise(ctx context.Context) error {
 		return err
 	}
 	t, healthy := now.totals, &d.receivers[0].latency
-	fmt.Fprintf(d.console.out, `
+	d.console.print(fmt.Sprintf(`
 %s
 after %v
   accepted   %d events
@@ -33,7 +33,7 @@ after %v
   retried    %d attempts
   latency    %s at the median, %s at the 99th percentile, from accept to the healthy receiver
 `, d.table(rows), time.Since(d.started).Round(100*time.Millisecond), t.Accepted, t.Matched, t.Delivered, t.Waiting, t.Attempting, t.Dead,
-		t.Retried, milliseconds(healthy.percentile(0.50)), milliseconds(healthy.percentile(0.99)))
+		t.Retried, milliseconds(healthy.percentile(0.50)), milliseconds(healthy.percentile(0.99))))
 	return d.verdict(t)
 }
 
@@ -49,8 +49,8 @@ func (d *demo) verdict(t totals) error {
 			return fmt.Errorf("the %s receiver could not verify %d requests", r.name, forged)
 		}
 	}
-	_, err := fmt.Fprintln(d.console.out, "  every delivery is accounted for and every signature was right")
-	return err
+	d.console.print("  every delivery is accounted for and every signature was right\n")
+	return nil
 }
 
 // balanced fetches the figures, again while the totals do not add up.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -36,26 +37,35 @@ type listenCommand struct {
 
 // Run receives until ctx ends.
 func (l *listenCommand) Run(ctx context.Context, c console) error {
-	receiver, err := l.receiver(c.out)
+	receiver, err := l.receiver(c)
 	if err != nil {
 		return err
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", l.Listen)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return fmt.Errorf("--listen: %w", err)
 	}
-	fmt.Fprintf(c.err, "pannier: receiving on http://%s, ctrl-c ends it\n", listener.Addr())
+	c.note(fmt.Sprintf("receiving on %s, ctrl-c ends it", reachable("http", listener.Addr())))
 	return serveUntil(ctx, listener, receiver)
 }
 
-func (l *listenCommand) receiver(out io.Writer) (*receiver, error) {
+// reachable is the URL of a listener, from this machine where it is on every address.
+func reachable(scheme string, listening net.Addr) string {
+	at, err := netip.ParseAddrPort(listening.String())
+	if err != nil || !at.Addr().IsUnspecified() {
+		return scheme + "://" + listening.String()
+	}
+	return fmt.Sprintf("%s://localhost:%d", scheme, at.Port())
+}
+
+func (l *listenCommand) receiver(c console) (*receiver, error) {
 	if l.Fail != 0 && (l.Fail < 200 || l.Fail > 599) {
 		return nil, usagef("--fail: must be a status between 200 and 599, got %d", l.Fail)
 	}
 	if l.Delay < 0 {
 		return nil, usagef("--delay: must not be negative")
 	}
-	r := &receiver{out: out, status: l.Fail, delay: l.Delay, body: l.Body, now: time.Now}
+	r := &receiver{console: c, status: l.Fail, delay: l.Delay, body: l.Body, now: time.Now}
 	if l.Secret != "" {
 		secret, err := signature.ParseSecret(l.Secret)
 		if err != nil {
@@ -86,7 +96,7 @@ func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close()
 	}
-	<-ended
+	<-ended //nolint:errcheck // http.ErrServerClosed
 	return err
 }
 
@@ -98,8 +108,8 @@ type receiver struct {
 	body    bool
 	now     func() time.Time
 
-	mu  sync.Mutex // keeps the lines of two requests apart
-	out io.Writer
+	mu      sync.Mutex // keeps the lines of two requests apart
+	console console
 }
 
 // ServeHTTP implements http.Handler.
@@ -147,16 +157,13 @@ func (r *receiver) print(at time.Time, request *http.Request, rest string, body 
 		"%s  attempt %s  %s  %s  %s", at.Format("15:04:05.000"), text(header.Get("webhook-attempt")),
 		text(header.Get("webhook-topic")), text(header.Get("webhook-id")), rest,
 	)
+	line = printable(line) + "\n"
 	if r.body && len(body) > 0 {
-		line += "\n  " + strings.TrimSpace(string(body))
+		line += "  " + printable(strings.TrimSpace(string(body))) + "\n"
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	first, second, two := strings.Cut(line, "\n")
-	fmt.Fprintln(r.out, printable(first))
-	if two {
-		fmt.Fprintln(r.out, printable(second))
-	}
+	r.console.print(line)
 }
 
 // pause waits for delay; it is false when ctx ended first.

@@ -45,6 +45,7 @@ const description = "Pannier delivers webhooks: each event accepted reaches ever
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	status := run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(status)
@@ -63,9 +64,26 @@ func run(ctx context.Context, args []string, c console) int {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return c.fail(usageError{err})
+		return c.fail(notUnderstood(err))
 	}
 	return c.fail(parsed.Run())
+}
+
+// notUnderstood marks an error of the parser and says where to read on. What is wrong in a
+// file is a usageError already: the help would not help.
+func notUnderstood(err error) error {
+	if _, told := errors.AsType[usageError](err); told {
+		return err
+	}
+	command := []string{"pannier"}
+	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
+		for _, step := range parse.Context.Path {
+			if step.Command != nil {
+				command = append(command, step.Command.Name)
+			}
+		}
+	}
+	return usageError{fmt.Errorf("%w; %s --help tells more", err, strings.Join(command, " "))}
 }
 
 // usageError marks an error in how the command was asked: exit status 2.
@@ -84,9 +102,8 @@ func (c console) fail(err error) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(c.err, "pannier: %s\n", message(err))
-	var usage usageError
-	if errors.As(err, &usage) {
+	c.note(message(err))
+	if _, usage := errors.AsType[usageError](err); usage {
 		return exitUsage
 	}
 	return exitFailed
@@ -95,8 +112,7 @@ func (c console) fail(err error) int {
 // message is the text of err: one line, but for an answer of the server, which has one
 // more for each wrong field.
 func message(err error) string {
-	var p *problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*problem](err); ok {
 		return p.Error()
 	}
 	return strings.Join(strings.Fields(printable(err.Error())), " ")

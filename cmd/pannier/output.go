@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,23 +24,26 @@ func (o outputFlags) json() bool { return o.Output == "json" }
 // show prints one resource: its members, one a line, or as it came.
 func (o outputFlags) show(c console, body []byte) error {
 	if o.json() {
-		return printJSON(c, body)
+		printJSON(c, body)
+		return nil
 	}
 	members, err := orderedMembers(body)
 	if err != nil {
 		return err
 	}
-	return printTable(c, nil, members)
+	for _, member := range members {
+		member[1] = text(member[1])
+	}
+	c.print(table(nil, members))
+	return nil
 }
 
-func printJSON(c console, body []byte) error {
-	_, err := fmt.Fprintf(c.out, "%s\n", bytes.TrimSpace(body))
-	return err
-}
+func printJSON(c console, body []byte) { c.print(string(bytes.TrimSpace(body)) + "\n") }
 
-// printTable aligns rows under head; without head they stand alone.
-func printTable(c console, head []string, rows [][]string) error {
-	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+// table aligns rows under head; without head they stand alone.
+func table(head []string, rows [][]string) string {
+	var aligned strings.Builder
+	columns := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
 	if head != nil {
 		rows = slices.Insert(rows, 0, head)
 	}
@@ -48,9 +52,10 @@ func printTable(c console, head []string, rows [][]string) error {
 		for i, cell := range row {
 			cells[i] = printable(cell)
 		}
-		fmt.Fprintln(table, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+		_, _ = io.WriteString(columns, strings.Join(cells, "\t")+"\n") // a Builder takes everything
 	}
-	return table.Flush()
+	_ = columns.Flush()
+	return aligned.String()
 }
 
 // orderedMembers lists the members of a JSON object in the server's order. A string is
@@ -124,14 +129,12 @@ func printList[T row](ctx context.Context, c console, flags listFlags, path stri
 		if err := decodeAnswer(body, &p); err != nil {
 			return err
 		}
-		if err := printPage(c, flags, body, p.Data, head); err != nil {
-			return err
-		}
+		printPage(c, flags.outputFlags, body, p.Data, head)
 		if p.NextCursor == nil {
 			return nil
 		}
 		if !flags.All {
-			fmt.Fprintln(c.err, "pannier: there is more, --all prints every page")
+			c.note("there is more, --all prints every page")
 			return nil
 		}
 		query.Set("cursor", *p.NextCursor)
@@ -139,13 +142,14 @@ func printList[T row](ctx context.Context, c console, flags listFlags, path stri
 	}
 }
 
-func printPage[T row](c console, flags listFlags, body []byte, items []T, head []string) error {
+func printPage[T row](c console, flags outputFlags, body []byte, items []T, head []string) {
 	if flags.json() {
-		return printJSON(c, body)
+		printJSON(c, body)
+		return
 	}
 	rows := make([][]string, 0, len(items))
 	for _, item := range items {
 		rows = append(rows, item.cells())
 	}
-	return printTable(c, head, rows)
+	c.print(table(head, rows))
 }

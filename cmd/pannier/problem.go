@@ -29,6 +29,9 @@ func (p *problem) Error() string {
 	if p.Code != "" {
 		fmt.Fprintf(&lines, " (%s)", printable(string(p.Code)))
 	}
+	if len(p.Fields) == 1 && p.Detail == p.Fields[0].Pointer+" "+p.Fields[0].Detail {
+		return lines.String() // it says the same
+	}
 	for _, field := range p.Fields {
 		fmt.Fprintf(&lines, "\n  %s: %s", printable(field.Pointer), printable(field.Detail))
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"pannier/engine/api"
@@ -22,6 +23,9 @@ import (
 // stopTimeout is how long a graceful stop may take, requests and attempts included.
 const stopTimeout = 20 * time.Second
 
+// requestsTimeout is the part of it that the requests under way have to end.
+const requestsTimeout = 2 * time.Second
+
 // runServe serves until ctx ends, then stops gracefully.
 func runServe(ctx context.Context, cfg Config, logs io.Writer) error {
 	s, err := startServer(ctx, cfg, logs)
@@ -30,6 +34,7 @@ func runServe(ctx context.Context, cfg Config, logs io.Writer) error {
 	}
 	select {
 	case <-ctx.Done():
+		s.logger.Info("pannier is stopping", "within", stopTimeout.String())
 	case err = <-s.failed:
 	}
 	// ctx has ended already: the stop has its own time.
@@ -44,7 +49,7 @@ type server struct {
 	telemetry *telemetry.Telemetry
 	logger    *slog.Logger
 	listeners []net.Listener
-	servers   []*http.Server
+	servers   []*http.Server // none until it was ready
 	url       string
 	failed    chan error
 }
@@ -92,21 +97,23 @@ func loadTLS(cfg Config) (*tls.Config, error) {
 }
 
 func (s *server) listen(ctx context.Context, cfg Config, secure bool) error {
-	for _, address := range []string{cfg.Listen, cfg.OpsListen} {
+	for n, name := range []string{"--listen", "--ops-listen"} {
+		address := []string{cfg.Listen, cfg.OpsListen}[n]
 		if address == "" {
 			continue
 		}
 		var config net.ListenConfig
 		listener, err := config.Listen(ctx, "tcp", address)
 		if err != nil {
-			return fmt.Errorf("listen: %w", err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
-		s.listeners = append(s.listeners, listener)
+		s.listeners = append(s.listeners, api.LimitListener(listener))
 	}
-	s.url = "http://" + s.listeners[0].Addr().String()
+	scheme := "http"
 	if secure {
-		s.url = "https://" + s.listeners[0].Addr().String()
+		scheme = "https"
 	}
+	s.url = reachable(scheme, s.listeners[0].Addr())
 	return nil
 }
 
@@ -135,7 +142,7 @@ func (s *server) serve(tlsConfig *tls.Config) {
 		server := api.NewHTTPServer(handlers[n], config, s.logger)
 		s.servers = append(s.servers, server)
 		go func() {
-			err := error(nil)
+			var err error
 			if config != nil {
 				err = server.ServeTLS(listener, "", "")
 			} else {
@@ -157,20 +164,33 @@ func (s *server) Close(ctx context.Context) error {
 			errs = append(errs, listener.Close())
 		}
 	}
-	for _, server := range s.servers {
-		requests, cancel := context.WithTimeout(ctx, 2*time.Second)
-		if err := server.Shutdown(requests); err != nil {
-			errs = append(errs, server.Close())
-		}
-		cancel()
-	}
+	errs = append(errs, s.endRequests(ctx))
 	if s.member != nil {
 		errs = append(errs, s.member.Close(ctx))
 	}
 	if s.telemetry != nil {
 		errs = append(errs, s.telemetry.Shutdown(ctx))
 	}
-	s.logger.Info("pannier has stopped")
+	if len(s.servers) > 0 {
+		s.logger.Info("pannier has stopped")
+	}
+	return errors.Join(errs...)
+}
+
+// endRequests takes no more requests and lets those under way end within requestsTimeout.
+func (s *server) endRequests(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestsTimeout)
+	defer cancel()
+	errs := make([]error, len(s.servers))
+	var ending sync.WaitGroup
+	for n, server := range s.servers {
+		ending.Go(func() {
+			if server.Shutdown(ctx) != nil {
+				errs[n] = server.Close()
+			}
+		})
+	}
+	ending.Wait()
 	return errors.Join(errs...)
 }
 

@@ -2,18 +2,22 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"io"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
 // topInterval is how often the figures are fetched.
 const topInterval = time.Second
 
+// maxTopicChars bounds the topics of a lane shown in a table.
+const maxTopicChars = 60
+
 // topCommand shows the totals and lanes of a server until it is interrupted.
 type topCommand struct {
+	outputFlags
 	Once bool `help:"Print the figures once."`
 }
 
@@ -43,6 +47,8 @@ type laneFigures struct {
 type figures struct {
 	totals totals
 	lanes  []laneFigures
+	// statsAnswer and lanesAnswer are the two answers as they came.
+	statsAnswer, lanesAnswer json.RawMessage
 }
 
 // Run prints the figures, again and again unless once was asked for.
@@ -62,7 +68,11 @@ func (t *topCommand) Run(ctx context.Context, c console) error {
 		if err != nil {
 			return err
 		}
-		screen.draw(now.tables())
+		frame := now.tables()
+		if t.json() {
+			frame, screen.redraw = fmt.Sprintf("{\"stats\":%s,\"lanes\":%s}\n", now.statsAnswer, now.lanesAnswer), false
+		}
+		screen.draw(frame)
 		if t.Once {
 			return nil
 		}
@@ -76,35 +86,34 @@ func (t *topCommand) Run(ctx context.Context, c console) error {
 
 func fetchFigures(ctx context.Context, api *client) (figures, error) {
 	var f figures
-	if err := api.get(ctx, pathOf("stats"), &f.totals); err != nil {
+	var err error
+	if f.statsAnswer, err = api.get(ctx, pathOf("stats"), nil, &f.totals); err != nil {
 		return f, err
 	}
 	var lanes page[laneFigures]
-	err := api.get(ctx, pathOf("lanes"), &lanes)
+	f.lanesAnswer, err = api.get(ctx, pathOf("lanes"), nil, &lanes)
 	f.lanes = lanes.Data
 	return f, err
 }
 
 func (f figures) tables() string {
-	var text strings.Builder
 	t := f.totals
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(table, "accepted\tmatched\tdelivered\tretried\tdead\tpending\twaiting\tattempting\t\n")
-	fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Accepted, t.Matched, t.Delivered, t.Retried, t.Dead, t.Pending, t.Waiting, t.Attempting)
-	table.Flush()
-	text.WriteString("\n")
-	f.laneTable(&text)
-	return text.String()
+	head := []string{"ACCEPTED", "MATCHED", "DELIVERED", "RETRIED", "DEAD", "PENDING", "WAITING", "ATTEMPTING"}
+	var cells []string
+	for _, n := range []uint64{t.Accepted, t.Matched, t.Delivered, t.Retried, t.Dead, t.Pending, t.Waiting, t.Attempting} {
+		cells = append(cells, strconv.FormatUint(n, 10))
+	}
+	return table(head, [][]string{cells}) + "\n" + f.laneTable()
 }
 
-func (f figures) laneTable(out io.Writer) {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(table, "LANE\tEVENTS/S\tBACKLOG\tOLDEST\tIN FLIGHT\tTOPICS\n")
+func (f figures) laneTable() string {
+	rows := make([][]string, 0, len(f.lanes))
 	for _, lane := range f.lanes {
-		fmt.Fprintf(
-			table, "%s\t%.1f\t%d\t%s\t%d\t%s\n", printable(lane.Name), lane.EventsPerSecond, lane.Backlog,
-			time.Duration(lane.OldestAgeMS)*time.Millisecond, lane.InFlight, printable(strings.Join(lane.Topics, ",")),
-		)
+		rows = append(rows, []string{
+			lane.Name, fmt.Sprintf("%.1f", lane.EventsPerSecond), strconv.FormatUint(lane.Backlog, 10),
+			(time.Duration(lane.OldestAgeMS) * time.Millisecond).String(), strconv.Itoa(lane.InFlight),
+			clipped(strings.Join(lane.Topics, ","), maxTopicChars),
+		})
 	}
-	table.Flush()
+	return table([]string{"LANE", "EVENTS/S", "BACKLOG", "OLDEST", "IN FLIGHT", "TOPICS"}, rows)
 }

@@ -13,9 +13,9 @@ var release string
 type versionCommand struct{}
 
 // Run prints one line: the version, the Go release it was built with and the platform.
-func (versionCommand) Run(c console) error {
-	_, err := fmt.Fprintf(c.out, "pannier %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+func (versionCommand) Run(c console) error { //nolint:unparam // kong wants it
+	c.print(fmt.Sprintf("pannier %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
+	return nil
 }
 
 // version is the release's version, or what the build knows of its source.
