@@ -24,6 +24,8 @@ type batchMailbox struct {
 	systems   []any
 	scheduled bool
 	suspended bool
+	released  bool // its actor has stopped
+	owed      bool // messages were taken and endOfBatch has not followed yet
 
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher
@@ -34,17 +36,21 @@ func newBatchMailbox() actor.Mailbox { return &batchMailbox{} }
 // PostUserMessage queues a message; a nil one would be a bug of ours.
 func (m *batchMailbox) PostUserMessage(message any) {
 	m.mu.Lock()
-	m.users = append(m.users, message)
-	m.scheduleLocked()
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	if !m.released {
+		m.users = append(m.users, message)
+		m.scheduleLocked()
+	}
 }
 
 // PostSystemMessage queues a message of the library; they go first.
 func (m *batchMailbox) PostSystemMessage(message any) {
 	m.mu.Lock()
-	m.systems = append(m.systems, message)
-	m.scheduleLocked()
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	if !m.released {
+		m.systems = append(m.systems, message)
+		m.scheduleLocked()
+	}
 }
 
 // RegisterHandlers is called once, before the first message.
@@ -73,11 +79,13 @@ func (m *batchMailbox) scheduleLocked() {
 func (m *batchMailbox) run() {
 	for {
 		m.runSystem()
-		batch, more := m.takeBatch()
+		batch, taken, more := m.takeBatch()
 		if !more {
 			return
 		}
-		m.runBatch(batch)
+		if taken {
+			m.runBatch(batch)
+		}
 		runtime.Gosched()
 	}
 }
@@ -115,29 +123,40 @@ func (m *batchMailbox) invokeSystem(message any) {
 	m.invoker.InvokeSystemMessage(message)
 }
 
-// takeBatch gives the waiting messages, or ends the run.
-func (m *batchMailbox) takeBatch() (batch []any, more bool) {
+// release cuts a mailbox off from its actor, which has stopped: the library's sets of
+// children keep the name of one that is gone, and with it all that hangs on its mailbox,
+// until another takes its place.
+func (m *batchMailbox) release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.released, m.owed = true, false
+	m.users, m.systems, m.spare = nil, nil, nil
+	m.invoker, m.dispatcher = nil, nil
+}
+
+// takeBatch gives the waiting messages, unless the library's must go first, or ends the run.
+func (m *batchMailbox) takeBatch() (batch []any, taken, more bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.systems) > 0 {
-		return nil, true
+		return nil, false, true
 	}
-	if m.suspended || len(m.users) == 0 {
+	if m.suspended || (len(m.users) == 0 && !m.owed) {
 		m.scheduled = false
-		return nil, false
+		return nil, false, false
 	}
 	batch = m.users
 	m.users, m.spare = m.spare[:0], nil
-	return batch, true
+	m.owed = true
+	return batch, true, true
 }
 
 // maxSpare bounds the memory that an idle mailbox keeps after a burst.
 const maxSpare = 256
 
+// runBatch gives the actor a batch and its end. What a panic or a message of the library
+// cuts off comes with the next batch, the end included.
 func (m *batchMailbox) runBatch(batch []any) {
-	if len(batch) == 0 {
-		return
-	}
 	done := 0
 	defer func() {
 		reason := recover()
@@ -162,6 +181,9 @@ func (m *batchMailbox) runBatch(batch []any) {
 		}
 	}
 	m.invoker.InvokeUserMessage(endOfBatch{})
+	m.mu.Lock()
+	m.owed = false
+	m.mu.Unlock()
 }
 
 // interrupted tells that the library wants a word first.

@@ -19,17 +19,12 @@ type member struct {
 	table  *engine.Table
 }
 
-// newMember starts a member on a state and on empty journals in memory; it is stopped with
-// the test.
-func newMember(tb testing.TB, state engine.State, sender engine.Sender) *member {
+// newMember starts a member on empty journals in memory; it is stopped with the test.
+func newMember(tb testing.TB, snapshot *engine.Snapshot, state engine.State, sender engine.Sender) *member {
 	tb.Helper()
-	snapshot, err := state.Load(context.Background())
-	if err != nil {
-		tb.Fatal(err)
-	}
 	m := &member{table: engine.NewTable(snapshot.Versions)}
-	recent, dropped, history := engine.NewRecent(), engine.NewDroppedBatches(nil), storage.NewMemoryHistory()
-	m.system, err = actors.Start(actors.Options{
+	recent, dropped, history := engine.NewRecent(), engine.NewDroppedBatches(nil), noHistory{}
+	system, err := actors.Start(actors.Options{
 		Table: m.table, State: state, History: history, Sender: sender, Recent: recent, Dropped: dropped,
 		Snapshot: snapshot, Retention: 72 * time.Hour,
 		OpenJournal: func(lane engine.LaneRecord, _ uint64) (engine.Journal, error) {
@@ -47,6 +42,7 @@ func newMember(tb testing.TB, state engine.State, sender engine.Sender) *member 
 	if err != nil {
 		tb.Fatal(err)
 	}
+	m.system = system
 	tb.Cleanup(func() { m.system.Stop(context.Background()) })
 	m.engine = engine.New(engine.Options{
 		State: state, History: history, Lanes: m.system, Deliveries: m.system, Table: m.table, Recent: recent,
@@ -76,6 +72,21 @@ func (m *member) publish(tb testing.TB, topic string) {
 		tb.Fatal(err)
 	}
 }
+
+// pass lets virtual time pass.
+func pass(d time.Duration) { <-time.After(d) }
+
+// noHistory forgets every attempt: the history is a log on disk, not a part of what is
+// measured.
+type noHistory struct{}
+
+func (noHistory) Record(...engine.Attempt) {}
+
+func (noHistory) Attempts(context.Context, engine.SubscriptionID, engine.DeliveryKey) ([]engine.Attempt, error) {
+	return nil, nil
+}
+
+func (noHistory) Close() error { return nil }
 
 // sinkSender succeeds at once and says so.
 type sinkSender struct{ sent func(*engine.SendRequest) }

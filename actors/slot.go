@@ -150,6 +150,15 @@ func (s *slot) grow() {
 	s.queue, s.head = ring, 0
 }
 
+// shrink gives the ring back: many subscriptions had work once and sleep now.
+func (s *slot) shrink() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count == 0 {
+		s.queue, s.head = nil, 0
+	}
+}
+
 func (s *slot) take() (*engine.Event, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

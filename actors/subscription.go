@@ -51,6 +51,7 @@ type (
 type subscriptionActor struct {
 	system  *System
 	entry   *entry
+	mailbox *batchMailbox
 	machine *delivery.Machine
 	self    *actor.PID
 
@@ -58,8 +59,8 @@ type subscriptionActor struct {
 	lastWork time.Time
 }
 
-func newSubscriptionActor(s *System, e *entry) *subscriptionActor {
-	return &subscriptionActor{system: s, entry: e}
+func newSubscriptionActor(s *System, e *entry, m *batchMailbox) *subscriptionActor {
+	return &subscriptionActor{system: s, entry: e, mailbox: m}
 }
 
 // Receive implements actor.Actor.
@@ -103,7 +104,7 @@ func (a *subscriptionActor) Receive(ctx actor.Context) {
 	case retire:
 		a.retire(ctx)
 	case *actor.Stopped:
-		a.machine = nil // see batchMailbox.shrink
+		a.mailbox.release()
 	}
 }
 
@@ -276,9 +277,10 @@ func (a *subscriptionActor) describe() engine.SubscriptionWork {
 	return work
 }
 
-// retire answers the supervisor: an actor with nothing in memory stops.
+// retire answers the supervisor: an actor with nothing in memory stops. It does first what
+// the messages before this one made necessary, its next wake included.
 func (a *subscriptionActor) retire(ctx actor.Context) {
-	a.takeChanges()
+	a.turn()
 	if a.pending > 0 || !a.machine.Idle() {
 		a.entry.stay()
 		return

@@ -69,9 +69,10 @@ func (s *supervisor) Receive(ctx actor.Context) {
 type sweepOne struct{ entry *entry }
 
 func (s *supervisor) spawn(ctx actor.Context, e *entry) {
+	mailbox := &batchMailbox{}
 	props := actor.PropsFromProducer(
-		func() actor.Actor { return newSubscriptionActor(s.system, e) },
-		actor.WithMailbox(newBatchMailbox),
+		func() actor.Actor { return newSubscriptionActor(s.system, e, mailbox) },
+		actor.WithMailbox(func() actor.Mailbox { return mailbox }),
 	)
 	s.spawned++
 	pid, err := ctx.SpawnNamed(props, string(e.id)+"-"+strconv.Itoa(s.spawned))

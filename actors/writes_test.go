@@ -40,14 +40,14 @@ func writesOf(t *testing.T, fanOut, events int, span time.Duration) (watermarks 
 	t.Helper()
 	state := &countingState{State: storage.NewMemoryState(time.Now)}
 	var delivered atomic.Int64
-	m := newMember(t, state, sinkSender{func(*engine.SendRequest) { delivered.Add(1) }})
+	m := newMember(t, &engine.Snapshot{}, state, sinkSender{func(*engine.SendRequest) { delivered.Add(1) }})
 	m.subscribe(t, fanOut)
-	time.Sleep(time.Second)
+	pass(time.Second)
 	first := m.journalEnd()
 	state.reset()
 	for range events {
 		m.publish(t, "trip.created")
-		time.Sleep(span / time.Duration(events))
+		pass(span / time.Duration(events))
 	}
 	kinds := state.reset()
 	if got, want := delivered.Load(), int64(fanOut*events); got != want {
