@@ -52,9 +52,13 @@ func Rules() []Rule {
 
 // How sharp the rules are.
 const (
-	// DuplicateWindow is how long after a success a kill may still forget it: the engine
-	// writes its watermark every 250 ms, in groups, on a machine that is busy with killing it.
-	DuplicateWindow = time.Second
+	// DuplicateWindow is how long after a success a kill may still forget it. The engine
+	// writes what is settled every 250 ms, but by event: while one of an event's deliveries is
+	// in memory, for 5 s at most, the others may be repeated with it.
+	DuplicateWindow = 6 * time.Second
+	// PromptWindow is how long that takes when nothing is slow; what is repeated beyond it is
+	// counted.
+	PromptWindow = time.Second
 	// StartSlack is how much later a receiver may see an attempt than the server started it.
 	StartSlack = 500 * time.Millisecond
 	// FreshFor is how old a timestamp may be when the request arrives.
@@ -96,6 +100,7 @@ type Report struct {
 	Kills       int
 	Lost        int // pairs without an end
 	Repeats     []Repeat
+	LateRepeats int // of successes more than PromptWindow before their kill
 
 	Counts map[Rule]int // violations
 	Shown  []Violation  // the first of each rule

@@ -56,6 +56,13 @@ func isStats(r *history.Record) bool { return r.Stats != nil }
 
 func isKill(r *history.Record) bool { return r.Op == history.OpKill }
 
+// moveKill moves the kill in time.
+func moveKill(to time.Duration) func(*history.Record) {
+	return func(r *history.Record) {
+		r.At, r.Fault = to+5*ms, &history.Fault{Target: "server", From: to, To: to + 5*ms}
+	}
+}
+
 // shift moves an attempt in time.
 func shift(by time.Duration) func(*history.Record) {
 	return func(r *history.Record) {
@@ -174,7 +181,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 		{"an attempt after the deletion", []check.Rule{check.Silence}, func(_ *testing.T, h records) records {
 			return sentAlso(h, "bye", doomed, 2, secretOf("bye", 0), 7*s+100*ms, 200)
 		}},
-		{"an attempt while disabled", []check.Rule{check.Silence, check.RepeatsAtKills}, func(_ *testing.T, h records) records {
+		{"an attempt while disabled", []check.Rule{check.Silence}, func(_ *testing.T, h records) records {
 			return sentAlso(h, "calm", quiet, 1, secretOf("calm", 0), 4*s, 200)
 		}},
 		{"an event accepted after the deletion", []check.Rule{check.RightReceiver, check.Silence}, func(_ *testing.T, h records) records {
@@ -186,7 +193,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			return append(b.records, h...)
 		}},
 		{"a delivered event is a dead letter", []check.Rule{check.OneEnd, check.Accounting}, func(t *testing.T, h records) records {
-			return edit(t, h, rowOf(history.OpDelivery, "good", "evt_plain"), func(r *history.Record) {
+			return edit(t, h, rowOf(history.OpDelivery, "good", "evt_late"), func(r *history.Record) {
 				d := *r.Delivery
 				d.State, d.Reason, d.Attempts = "dead", "exhausted", 6
 				r.Delivery = &d
@@ -199,14 +206,12 @@ func TestMutatedHistoriesFail(t *testing.T) {
 		{"a repeat without a kill", []check.Rule{check.RepeatsAtKills}, func(_ *testing.T, h records) records {
 			return without(h, isKill)
 		}},
-		{"a repeat long after a kill's reach", []check.Rule{check.RepeatsAtKills}, func(_ *testing.T, h records) records {
-			return sentAlso(h, "good", plain, 1, secretOf("good", 0), 6*s+500*ms, 200)
+		{"a repeat long before its kill", []check.Rule{check.RepeatsAtKills}, func(t *testing.T, h records) records {
+			h = edit(t, h, isKill, moveKill(14*s))
+			return sentAlso(h, "calm", quiet, 1, secretOf("calm", 0), 14*s+500*ms, 200)
 		}},
 		{"a repeat before its kill", []check.Rule{check.RepeatsAtKills}, func(t *testing.T, h records) records {
-			return edit(t, h, isKill, func(r *history.Record) {
-				r.Fault = &history.Fault{Target: "server", From: 6*s + 900*ms, To: 6*s + 905*ms}
-				r.At = r.Fault.To
-			})
+			return edit(t, h, isKill, moveKill(6*s+900*ms))
 		}},
 		{"two attempts at once", []check.Rule{check.RepeatsAtKills}, func(_ *testing.T, h records) records {
 			return sentAlso(h, "good", plain, 2, secretOf("good", 0), 1*s+10*ms, 200)

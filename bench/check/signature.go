@@ -42,13 +42,14 @@ func judgeSignature(p *pair, a *history.Attempt, keys map[string]*standardwebhoo
 	header.Set(standardwebhooks.HeaderWebhookID, a.WebhookID)
 	header.Set(standardwebhooks.HeaderWebhookTimestamp, a.Timestamp)
 	header.Set(standardwebhooks.HeaderWebhookSignature, a.Signature)
-	tried := 0
+	tried, unknown := 0, false
 	for _, s := range p.sub.secrets {
 		if s.from > a.Started || s.until < a.Started-StartSlack {
 			continue
 		}
+		unknown = unknown || s.ok == never || a.Started <= s.ok+StartSlack // an answer that was lost had another
 		if s.value == "" {
-			return "" // in force, but its answer was lost
+			continue
 		}
 		tried++
 		key := keys[s.value]
@@ -61,6 +62,9 @@ func judgeSignature(p *pair, a *history.Attempt, keys map[string]*standardwebhoo
 		if key.VerifyIgnoringTimestamp([]byte(a.Body), header) == nil {
 			return ""
 		}
+	}
+	if unknown {
+		return ""
 	}
 	return fmt.Sprintf("signed with none of the %d secrets in force", tried)
 }

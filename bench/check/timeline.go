@@ -32,6 +32,7 @@ type version struct {
 type secret struct {
 	value string // "" while nobody knows it
 	from  time.Duration
+	ok    time.Duration // from then on no other secret was made by the same operation
 	until time.Duration
 }
 
@@ -131,8 +132,8 @@ func (s *subscription) begin(r *history.Record) error {
 		next.deleted = r.Op == history.OpDelete
 	}
 	s.versions = append(s.versions, next)
-	if r.Op == history.OpRotate || (r.Change.Secret != "" && r.Op != history.OpDelete) {
-		s.secrets = append(s.secrets, secret{value: r.Change.Secret, from: r.At, until: never})
+	if r.Op == history.OpCreate || r.Op == history.OpRotate {
+		s.secrets = append(s.secrets, secret{value: r.Change.Secret, from: r.At, ok: never, until: never})
 	}
 	return nil
 }
@@ -158,7 +159,8 @@ func (s *subscription) end(r *history.Record) error {
 		s.id = r.Change.ID
 	}
 	if newSecret {
-		s.secrets[len(s.secrets)-1].value = r.Change.Secret
+		newest := &s.secrets[len(s.secrets)-1]
+		newest.value, newest.ok = r.Change.Secret, r.At
 		for i := range s.secrets[:len(s.secrets)-1] {
 			s.secrets[i].until = min(s.secrets[i].until, r.At+r.Change.Grace)
 		}
