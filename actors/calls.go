@@ -206,6 +206,7 @@ func (s *System) Stop(ctx context.Context) {
 	s.attempts.interrupt()
 	s.waitFor(ctx, interruptFor, func() bool { return s.totals.flights.Load() <= 0 })
 	_ = s.writeAndWait() // behind every write of the actors
+	s.hearAll(ctx)
 	s.settleLanes()
 	close(s.stopped)
 	close(s.readers.done)
@@ -217,10 +218,28 @@ func (s *System) Stop(ctx context.Context) {
 	s.library.Shutdown()
 }
 
-// settleLanes takes the last discharges in and writes the last watermarks and cursors.
+// hearAll waits until the actors have taken in what became durable: their cursors are up to
+// date then.
+func (s *System) hearAll(ctx context.Context) {
+	var heard []chan struct{}
+	for _, e := range s.registry.all() {
+		if e.isAwake() {
+			done := make(chan struct{})
+			e.send(changed{done: done})
+			heard = append(heard, done)
+		}
+	}
+	for _, done := range heard {
+		_ = s.await(ctx, done) // at worst a cursor is written a little too low
+	}
+}
+
+// settleLanes puts what waits in mailboxes behind cursors, takes the last discharges in and
+// writes the last watermarks and cursors: the next start has nothing to hand out again.
 func (s *System) settleLanes() {
 	for _, e := range s.registry.all() {
 		for _, slot := range e.allSlots() {
+			slot.ingress.send(stale{e})
 			slot.ingress.noteDirty(e, slot)
 		}
 	}

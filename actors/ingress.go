@@ -287,7 +287,7 @@ func (i *ingress) flip() {
 // on, so the watermark need not wait for it.
 func (i *ingress) reclaim(e *entry) {
 	s := e.slot(i)
-	_, events := s.reclaim()
+	events := s.reclaim(i.ledger.Next())
 	if len(events) == 0 {
 		return
 	}

@@ -87,6 +87,11 @@ func (m *Machine) deliver(f *flight) {
 // drop removes the retry record of a settled delivery.
 func (m *Machine) drop(f *flight) {
 	m.records--
+	if l := m.lane(f.key.Event.Journal); l != nil {
+		for _, s := range l.stretches {
+			s.skip(f.key.Event.Sequence)
+		}
+	}
 	m.out.Writes = append(m.out.Writes, engine.DropRetryRecord{Subscription: m.sub.ID, Key: f.key})
 	if f.key.Event.Sequence >= m.watermark(f.key.Event.Journal) {
 		m.out.Writes = append(m.out.Writes, engine.PutDoneMark{DoneMark: engine.DoneMark{

@@ -58,7 +58,7 @@ func (m *Machine) ReadDone(read Read, events []*engine.Event, next uint64, end b
 	}
 	s.next = max(s.next, next)
 	for _, event := range events {
-		if m.known(event) {
+		if s.wasSkipped(event.Ref.Sequence) || m.known(event) {
 			l.settledCount++
 			continue
 		}

@@ -280,7 +280,11 @@ func (m *Machine) Flush() Effects {
 	return out
 }
 
-func (m *Machine) mayStart() bool { return m.sub.Enabled && !m.sub.Deleted && !m.stopping }
+// mayStart tells whether attempts may start. Until the retry records are there the machine
+// does not know what has ended and what waits.
+func (m *Machine) mayStart() bool {
+	return m.sub.Enabled && !m.sub.Deleted && !m.stopping && m.loaded
+}
 
 func (m *Machine) lane(journal engine.JournalID) *lane {
 	for _, l := range m.lanes {

@@ -15,6 +15,9 @@ type stretch struct {
 	next    uint64
 	through uint64
 	open    map[uint64]struct{} // read and not settled
+	// ahead are settled although they are still to be read: a crash left the cursor behind
+	// their retry records.
+	ahead map[uint64]struct{}
 }
 
 func newStretch(r engine.Range) *stretch {
@@ -23,6 +26,24 @@ func newStretch(r engine.Range) *stretch {
 
 // unread tells whether there may be more to read.
 func (s *stretch) unread() bool { return s.through == 0 || s.next <= s.through }
+
+// skip notes that the event at sequence was settled, if it is still to be read.
+func (s *stretch) skip(sequence uint64) {
+	if sequence < s.next || !s.unread() || (s.through != 0 && sequence > s.through) {
+		return
+	}
+	if s.ahead == nil {
+		s.ahead = make(map[uint64]struct{})
+	}
+	s.ahead[sequence] = struct{}{}
+}
+
+// wasSkipped forgets that sequence was settled before it was read.
+func (s *stretch) wasSkipped(sequence uint64) bool {
+	_, skipped := s.ahead[sequence]
+	delete(s.ahead, sequence)
+	return skipped
+}
 
 // done tells whether every event of the stretch is settled.
 func (s *stretch) done() bool { return !s.unread() && len(s.open) == 0 }
