@@ -25,6 +25,7 @@ type Engine struct {
 	revision uint64     // of the last change begun
 	dropped  *DroppedBatches
 	replays  *replays
+	unready  func() error
 	warnings func() []string
 	expired  *expiredRanges
 }
@@ -61,6 +62,8 @@ type Options struct {
 	Clock    Clock
 	Logger   *slog.Logger
 	Member   Member
+	// Unready says why events would be refused; nil or a nil error: they are taken.
+	Unready func() error
 	// Warnings says what an operator should look at although the member is ready.
 	Warnings func() []string
 }
@@ -72,7 +75,7 @@ func New(o Options) *Engine {
 		state:   o.State, history: o.History, lanes: o.Lanes, deliveries: o.Deliveries,
 		table: o.Table, recent: o.Recent, endpoints: o.Endpoints, dropped: o.Dropped,
 		keys: newKeyring(o.AdminKey, o.APIKeys), clock: o.Clock, logger: o.Logger,
-		member: o.Member, revision: o.Table.Revision(), warnings: o.Warnings,
+		member: o.Member, revision: o.Table.Revision(), unready: o.Unready, warnings: o.Warnings,
 	}
 	e.replays = newReplays(e, o.Replays)
 	return e

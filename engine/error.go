@@ -87,3 +87,13 @@ func ErrorCode(err error) Code {
 	}
 	return CodeInternal
 }
+
+// ErrorMessage is what a caller may read of err; of an unknown one that is nothing but its
+// kind.
+func ErrorMessage(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return "an internal error"
+}

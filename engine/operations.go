@@ -5,6 +5,11 @@ import "context"
 // Ready says whether the member takes requests.
 func (e *Engine) Ready() Readiness {
 	r := Readiness{Ready: true, Reasons: []string{}, Warnings: []string{}}
+	if e.unready != nil {
+		if err := e.unready(); err != nil {
+			r.Ready, r.Reasons = false, append(r.Reasons, ErrorMessage(err))
+		}
+	}
 	if e.warnings != nil {
 		r.Warnings = append(r.Warnings, e.warnings()...)
 	}

@@ -96,7 +96,9 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 	}
 	table := engine.NewTable(snapshot.Versions)
 	recent, dropped := engine.NewRecent(), engine.NewDroppedBatches(snapshot.Dropped)
-	m.journals = journals{dir: m.folder.Journal(), logger: o.logger, observe: metrics.journalSynced}
+	space := storage.NewFreeSpace(m.folder.Journal(), 0, nil)
+	m.journals = journals{dir: m.folder.Journal(), logger: o.logger, observe: metrics.journalSynced, space: space}
+	made := make(chan struct{}) // the actors are at work before the engine is there
 	m.system, err = actors.Start(actors.Options{
 		Table: table, State: m.state, History: m.history, Sender: m.sender, Recent: recent, Dropped: dropped,
 		Snapshot: snapshot, Lanes: withRetention(cfg.Lanes, cfg.Retention), Retention: cfg.Retention,
@@ -106,8 +108,12 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 			o.logger.Error("the engine failed; the process ends", "error", err)
 			os.Exit(1)
 		},
-		Expired: func(r engine.Expired) { m.engine.Expire(r) },
+		Expired: func(r engine.Expired) {
+			<-made
+			m.engine.Expire(r)
+		},
 		Disable: func(id engine.SubscriptionID) {
+			<-made
 			if err := m.engine.Disable(context.Background(), id); err != nil {
 				o.logger.Error("subscription could not be disabled", "subscription", string(id), "error", err)
 			}
@@ -123,8 +129,9 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 		Member: engine.Member{
 			ID: m.folder.Member(), Address: o.address, Boot: m.folder.Boot(), StartedAt: time.Now(),
 		},
-		Warnings: m.journals.warnings,
+		Unready: space.Check, Warnings: m.journals.warnings,
 	})
+	close(made)
 	m.engine.Resume()
 	return metrics.observe(m)
 }
@@ -171,6 +178,7 @@ type journals struct {
 	dir     string
 	logger  *slog.Logger
 	observe func(d time.Duration, records int)
+	space   *storage.FreeSpace
 
 	mu     sync.Mutex
 	opened map[string]*storage.Journal
@@ -178,7 +186,7 @@ type journals struct {
 
 func (j *journals) open(lane engine.LaneRecord, synced uint64) (engine.Journal, error) {
 	journal, err := storage.OpenJournal(filepath.Join(j.dir, lane.Name), lane.Journal, storage.JournalOptions{
-		SyncedHint: synced, Logger: j.logger, Observe: j.observe,
+		SyncedHint: synced, Space: j.space, Logger: j.logger, Observe: j.observe,
 	})
 	if err != nil {
 		return nil, err
