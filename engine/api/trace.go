@@ -47,8 +47,7 @@ func traceRefusal(span trace.Span, err error) {
 		return
 	}
 	status, code := http.StatusInternalServerError, engine.ErrorCode(err)
-	var refused *engine.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*engine.Error](err); ok {
 		status = kindOf(refused).status
 	}
 	span.SetAttributes(semconv.HTTPResponseStatusCode(status), semconv.ErrorTypeKey.String(string(code)))

@@ -105,11 +105,12 @@ func protocolFromEnvironment() (protocol, error) {
 // unless OTEL_TRACES_SAMPLER says otherwise.
 func samplerFromEnvironment() (sdktrace.Sampler, error) {
 	name := strings.ToLower(variable("OTEL_TRACES_SAMPLER"))
+	if name == "" {
+		return sdktrace.ParentBased(sdktrace.AlwaysSample()), nil
+	}
 	root, followsParent := strings.CutPrefix(name, "parentbased_")
 	var sampler sdktrace.Sampler
 	switch root {
-	case "":
-		sampler, followsParent = sdktrace.AlwaysSample(), true
 	case "always_on":
 		sampler = sdktrace.AlwaysSample()
 	case "always_off":

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lmittmann/tint"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/term"
 )
 
 // Format is how logs are written.
@@ -23,7 +24,7 @@ const (
 // NewLogger makes a logger that writes records of a level or above to w. Records of a
 // context with a span carry its trace_id and span_id; secrets and the credentials of URLs
 // are masked. Safe for concurrent use.
-func NewLogger(w io.Writer, level slog.Leveler, format Format) *slog.Logger {
+func NewLogger(w io.Writer, level slog.Level, format Format) *slog.Logger {
 	var handler slog.Handler
 	switch {
 	case format == FormatJSON:
@@ -43,8 +44,7 @@ func coloured(w io.Writer) bool {
 	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return false
 	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return term.IsTerminal(int(file.Fd()))
 }
 
 // traceHandler adds the trace context to records.

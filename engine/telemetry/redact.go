@@ -3,7 +3,6 @@ package telemetry
 import (
 	"log/slog"
 	"regexp"
-	"strings"
 )
 
 // What is masked. The types of secrets mask themselves: this is for texts that were made
@@ -18,9 +17,7 @@ var (
 func redactAttr(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {
 	case slog.KindString:
-		if text := a.Value.String(); suspicious(text) {
-			a.Value = slog.StringValue(redact(text, "$4"))
-		}
+		a.Value = slog.StringValue(redact(a.Value.String(), "$4"))
 	case slog.KindAny:
 		if err, ok := a.Value.Any().(error); ok {
 			a.Value = slog.StringValue(redact(err.Error(), ""))
@@ -28,11 +25,6 @@ func redactAttr(_ []string, a slog.Attr) slog.Attr {
 	default:
 	}
 	return a
-}
-
-// suspicious is a cheap look: most texts are clean.
-func suspicious(text string) bool {
-	return strings.Contains(text, "_") || strings.Contains(text, "://") || strings.Contains(text, " ")
 }
 
 // redact masks secrets, and what a URL has beside scheme, host and the kept part.
