@@ -11,6 +11,7 @@ type classifier struct {
 	engine       *Engine
 	subscription *Subscription
 	work         SubscriptionWork
+	exceptions   *exceptions
 }
 
 func (e *Engine) classifier(ctx context.Context, s *Subscription) (*classifier, error) {
@@ -18,17 +19,36 @@ func (e *Engine) classifier(ctx context.Context, s *Subscription) (*classifier, 
 	if err != nil {
 		return nil, err
 	}
-	return &classifier{engine: e, subscription: s, work: work}, nil
+	return &classifier{engine: e, subscription: s, work: work, exceptions: newExceptions(e.state, s.ID)}, nil
+}
+
+// mayBeOpen tells cheaply whether anything says that the delivery of an event has not
+// succeeded: when it is false, view says delivered. Events must come in order of accept
+// time.
+func (c *classifier) mayBeOpen(ctx context.Context, event *Event) (bool, error) {
+	_, flying := c.work.Attempting[event.Ref]
+	if flying || c.work.Mailbox[event.Ref] || c.behind(event.Ref) || c.engine.expired.has(c.subscription.ID, event.Ref) {
+		return true, nil
+	}
+	return c.exceptions.has(ctx, event.Key())
+}
+
+// viewInOrder is view for events that come in order of accept time.
+func (c *classifier) viewInOrder(ctx context.Context, event *Event) (DeliveryView, error) {
+	open, err := c.mayBeOpen(ctx, event)
+	if err != nil {
+		return DeliveryView{}, err
+	}
+	if open {
+		return c.view(ctx, event)
+	}
+	return c.settled(ctx, c.blank(event), event)
 }
 
 // view describes the delivery of an event that was for the subscription. What is neither in
 // memory, nor a retry record, nor a dead letter, nor behind a cursor has been delivered.
 func (c *classifier) view(ctx context.Context, event *Event) (DeliveryView, error) {
-	key := event.Key()
-	view := DeliveryView{
-		ID: DeliveryID(event.Ref, c.subscription.ID), EventID: event.ID, SubscriptionID: c.subscription.ID,
-		Topic: event.Topic, AcceptedAt: event.AcceptedAt,
-	}
+	key, view := event.Key(), c.blank(event)
 	if attempts, flying := c.work.Attempting[event.Ref]; flying {
 		view.State, view.Attempts = DeliveryAttempting, attempts
 		return view, nil
@@ -54,6 +74,14 @@ func (c *classifier) view(ctx context.Context, event *Event) (DeliveryView, erro
 		return deadView(view, &dead), nil
 	}
 	return c.settled(ctx, view, event)
+}
+
+// blank is a view without its state.
+func (c *classifier) blank(event *Event) DeliveryView {
+	return DeliveryView{
+		ID: DeliveryID(event.Ref, c.subscription.ID), EventID: event.ID, SubscriptionID: c.subscription.ID,
+		Topic: event.Topic, AcceptedAt: event.AcceptedAt,
+	}
 }
 
 func deadView(view DeliveryView, dead *DeadLetter) DeliveryView {

@@ -85,7 +85,7 @@ func (e *Engine) gatherRetained(ctx context.Context, c *classifier, filter Deliv
 		if !e.table.WasFor(event, c.subscription.ID) {
 			return true
 		}
-		view, err := c.view(ctx, event)
+		view, err := c.viewInOrder(ctx, event)
 		if err != nil {
 			failed = err
 			return false
@@ -189,7 +189,14 @@ func (e *Engine) Feed(ctx context.Context, caller Caller, id SubscriptionID, fil
 		if event.Directed != "" || !e.table.WasFor(event, id) {
 			return true
 		}
-		view, err := c.view(ctx, event)
+		if filter.UndeliveredOnly {
+			open, err := c.mayBeOpen(ctx, event)
+			if err != nil || !open {
+				failed = err
+				return err == nil
+			}
+		}
+		view, err := c.viewInOrder(ctx, event)
 		if err != nil {
 			failed = err
 			return false
