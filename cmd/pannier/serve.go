@@ -81,7 +81,7 @@ func startServer(ctx context.Context, cfg Config, logs io.Writer) (*server, erro
 		return nil, errors.Join(err, s.Close(ctx))
 	}
 	s.serve(tlsConfig)
-	logger.Info("pannier is ready", "url", s.url, "docs", s.url+"/docs", "data", cfg.Data, "development_mode", cfg.DevelopmentMode())
+	logger.Info("pannier is ready", "url", s.url, "docs", s.url+"/docs", "data", cfg.Data, "development_mode", s.member.engine.DevelopmentMode())
 	return s, nil
 }
 
