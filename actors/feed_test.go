@@ -93,3 +93,29 @@ func feed(t *testing.T, l *life, sub engine.SubscriptionID, undelivered bool, li
 		}
 	}
 }
+
+// An event that moves on from the mailbox to an attempt while the feed is read is never
+// taken for delivered.
+func TestFeedNeverSaysDeliveredTooEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.answer(func(p pair, n int) engine.Result {
+			time.Sleep(time.Millisecond)
+			return succeeding(p, n)
+		})
+		l := w.boot()
+		sub := l.subscribe(func(s *engine.SubscriptionSpec) { s.MaxInFlight = 4 })
+		for n := range 150 {
+			l.publish("trip.created", fmt.Sprintf("e%d", n))
+		}
+		for w.count(sub, "e149") == 0 {
+			for _, item := range feed(t, l, sub, false, 1000) {
+				if item.Delivery.State == engine.DeliveryDelivered && w.count(sub, item.Event.ID) == 0 {
+					t.Fatalf("%s is said to be delivered before it has arrived", item.Event.ID)
+				}
+			}
+			time.Sleep(50 * time.Microsecond)
+		}
+		l.stop()
+	})
+}

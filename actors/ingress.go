@@ -64,6 +64,7 @@ type ingress struct {
 	submitted atomic.Int64  // bytes that wait
 	recovered uint64        // last sequence that was there at start
 	accepted  atomic.Uint64
+	totals    laneTotals
 	rate      rateMeter
 	topicRate topicMeter // of the shared lane
 
@@ -191,6 +192,7 @@ func (i *ingress) routeAll(submissions []*submission) {
 				continue
 			}
 			i.ledger.Route(event.Ref.Sequence, i.route(event, s.matched[n], now))
+			i.totals.count(event.Ref.Sequence, len(s.matched[n]))
 		}
 		if s.part.Request != nil {
 			i.ledger.Route(s.first+uint64(len(s.part.Events)), 0)
@@ -201,7 +203,7 @@ func (i *ingress) routeAll(submissions []*submission) {
 		i.accepted.Add(uint64(len(s.part.Events)))
 		i.rate.add(len(s.part.Events), now)
 		i.countTopics(s.part.Events)
-		i.system.accepted(i, s.part.Events)
+		i.system.options.Metrics.Accepted(i.name, len(s.part.Events))
 		i.submitted.Add(-s.bytes)
 		s.done <- nil
 	}
@@ -209,12 +211,15 @@ func (i *ingress) routeAll(submissions []*submission) {
 }
 
 // publish lets cursors read as far as events were handed out.
-func (i *ingress) publish() { i.frontier.Store(i.ledger.Frontier()) }
+func (i *ingress) publish() {
+	frontier := i.ledger.Frontier()
+	i.frontier.Store(frontier)
+	i.totals.passed(frontier)
+}
 
 // route puts an event into the mailboxes of its subscriptions and counts the pairs that the
 // ledger must wait for.
 func (i *ingress) route(event *engine.Event, handles []uint32, now time.Time) (pairs int) {
-	i.system.totals.matched.Add(uint64(len(handles)))
 	if i.system.options.Tracer != nil {
 		defer i.system.startRoute(event, i.name, len(handles)).End()
 	}
@@ -241,7 +246,9 @@ func (i *ingress) release(part *engine.Part) {
 	now := i.system.clock()
 	i.noteReleased(part)
 	for _, event := range part.Events {
-		i.ledger.Release(event.Ref.Sequence, i.route(event, i.takeHeld(event), now))
+		handles := i.takeHeld(event)
+		i.ledger.Release(event.Ref.Sequence, i.route(event, handles, now))
+		i.totals.count(event.Ref.Sequence, len(handles))
 	}
 	i.publish()
 	i.flip()

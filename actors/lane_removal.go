@@ -29,6 +29,7 @@ func (i *ingress) isDrained() bool {
 // crash in between leaves at worst an empty journal that is opened and removed again.
 func (s *System) removeLane(lane *ingress) {
 	s.lanes.drop(lane)
+	s.lanes.byName(engine.SharedLane).totals.add(lane.totals.all())
 	for _, e := range s.registry.all() {
 		e.dropSlot(lane)
 	}

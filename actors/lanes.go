@@ -80,8 +80,8 @@ func openLanes(s *System) (*laneSet, error) {
 	}
 	l.lanes.Store(&lanes)
 	for _, mark := range s.options.Snapshot.Watermarks {
-		if mark.Totals != (engine.Totals{}) {
-			s.totals.restore(mark.Totals)
+		if lane := l.byJournal(mark.Journal); lane != nil {
+			lane.totals.add(mark.Totals)
 		}
 	}
 	return l, nil

@@ -27,6 +27,9 @@ func (s *System) restore(snapshot *engine.Snapshot) {
 		ending(id).dead = n > 0
 		s.totals.dead.Add(int64(n))
 	}
+	for _, gone := range snapshot.Expired {
+		s.totals.dead.Add(int64(gone.Events)) //nolint:gosec // far below 2^63
+	}
 	for _, mark := range snapshot.DoneMarks {
 		ending(mark.Subscription).done[mark.Event] = true
 		if lane := s.lanes.byJournal(mark.Event.Journal); lane != nil {
@@ -172,8 +175,7 @@ func (r *recovery) event(event *engine.Event) (pairs int) {
 	now := s.clock()
 	handles := s.table.MatchAt(event, nil)
 	if event.Ref.Sequence > r.mark.Routed {
-		s.totals.acceptedEvents.Add(1)
-		s.totals.matched.Add(uint64(len(handles)))
+		r.lane.totals.count(event.Ref.Sequence, len(handles))
 	}
 	for _, handle := range handles {
 		e := s.registry.get(engine.Handle(handle))

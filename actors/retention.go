@@ -114,7 +114,9 @@ func (s *System) expire(lane *ingress, e *entry, sequence uint64) bool {
 			continue
 		}
 		any = true
-		record := engine.Expired{Subscription: e.id, Journal: lane.id, Range: r, ExpiredAt: s.clock()}
+		record := engine.Expired{
+			Subscription: e.id, Journal: lane.id, Range: r, Events: uint64(n), ExpiredAt: s.clock(), //nolint:gosec // not negative
+		}
 		if err := s.writeAndWait(engine.PutExpired{Expired: record}); err != nil {
 			return false
 		}
@@ -203,6 +205,11 @@ func (s *System) dropStub(lane *ingress, segment engine.Segment) {
 func (s *System) forgetVersions() {
 	oldest := s.table.Revision()
 	for _, lane := range s.lanes.all() {
+		for _, segment := range lane.journal.Segments() {
+			if segment.Stub { // expired deliveries are listed by the versions of their time
+				oldest = min(oldest, segment.FirstRevision)
+			}
+		}
 		first, next := lane.journal.Bounds()
 		if first >= next {
 			continue

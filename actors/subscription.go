@@ -96,7 +96,9 @@ func (a *subscriptionActor) Receive(ctx actor.Context) {
 		m.answer <- a.describe()
 	case expire:
 		a.takeChanges()
-		m.gone <- a.machine.Expire(m.journal, m.through)
+		gone := a.machine.Expire(m.journal, m.through, a.system.clock())
+		a.turn() // what it wrote comes before the writes of who asked
+		m.gone <- gone
 	case embed:
 		a.machine.Embed(m.event)
 	case stopWork:

@@ -7,39 +7,66 @@ import (
 	"pannier/engine/delivery"
 )
 
-// totals count what happened since the data folder was made, and what is pending now.
+// totals count what is settled for good and what is pending now, over all lanes.
 type totals struct {
-	acceptedEvents atomic.Uint64
-	matched        atomic.Uint64
-	delivered      atomic.Uint64
-	retried        atomic.Uint64
-	dead           atomic.Int64
-	records        atomic.Int64 // retry records that are not under way
-	flights        atomic.Int64
+	dead    atomic.Int64
+	records atomic.Int64 // retry records that are not under way
+	flights atomic.Int64
 }
 
-// of gives the totals to be kept with a lane's watermark: the shared lane keeps them.
-func (t *totals) of(i *ingress) engine.Totals {
-	if i.name != engine.SharedLane {
-		return engine.Totals{}
+// laneTotals count what happened in one lane since the data folder was made. They are kept
+// with the lane's own watermark, so that what recovery counts again is what they lack.
+type laneTotals struct {
+	accepted, matched, delivered, retried atomic.Uint64
+	// beyond are the events that were counted and lie beyond the frontier: recovery counts
+	// them again. Owned by the ingress actor.
+	beyond []countedEvent
+}
+
+type countedEvent struct{ sequence, matched uint64 }
+
+// count takes an event that was handed out into the totals.
+func (t *laneTotals) count(sequence uint64, matched int) {
+	t.accepted.Add(1)
+	t.matched.Add(uint64(matched)) //nolint:gosec // not negative
+	t.beyond = append(t.beyond, countedEvent{sequence, uint64(matched)}) //nolint:gosec // not negative
+}
+
+// passed notes how far recovery need not count again.
+func (t *laneTotals) passed(frontier uint64) {
+	kept := t.beyond[:0]
+	for _, c := range t.beyond {
+		if c.sequence > frontier {
+			kept = append(kept, c)
+		}
 	}
+	t.beyond = kept
+}
+
+// all gives the totals.
+func (t *laneTotals) all() engine.Totals {
 	return engine.Totals{
-		Accepted: t.acceptedEvents.Load(), Matched: t.matched.Load(), Delivered: t.delivered.Load(),
-		Retried: t.retried.Load(), Dead: uint64(max(0, t.dead.Load())), //nolint:gosec // not negative
+		Accepted: t.accepted.Load(), Matched: t.matched.Load(), Delivered: t.delivered.Load(), Retried: t.retried.Load(),
 	}
 }
 
-// restore continues the counts of an earlier boot.
-func (t *totals) restore(kept engine.Totals) {
-	t.acceptedEvents.Store(kept.Accepted)
-	t.matched.Store(kept.Matched)
-	t.delivered.Store(kept.Delivered)
-	t.retried.Store(kept.Retried)
+// toFrontier gives the totals without what lies beyond the frontier, to be kept with the
+// watermark.
+func (t *laneTotals) toFrontier() engine.Totals {
+	kept := t.all()
+	for _, c := range t.beyond {
+		kept.Accepted--
+		kept.Matched -= c.matched
+	}
+	return kept
 }
 
-func (s *System) accepted(lane *ingress, events []*engine.Event) {
-	s.totals.acceptedEvents.Add(uint64(len(events)))
-	s.options.Metrics.Accepted(lane.name, len(events))
+// add continues the counts of an earlier boot, or of a lane that is gone.
+func (t *laneTotals) add(kept engine.Totals) {
+	t.accepted.Add(kept.Accepted)
+	t.matched.Add(kept.Matched)
+	t.delivered.Add(kept.Delivered)
+	t.retried.Add(kept.Retried)
 }
 
 // note counts and logs the end of an attempt.
@@ -48,17 +75,17 @@ func (s *System) note(end delivery.End) {
 	s.options.Metrics.Attempted(lane.name, end.Attempt.Outcome)
 	s.history.Record(end.Attempt)
 	if !end.First {
-		s.totals.retried.Add(1)
+		lane.totals.retried.Add(1)
 	}
 	switch end.Decision.Kind {
 	case engine.Delivered:
-		s.totals.delivered.Add(1)
+		lane.totals.delivered.Add(1)
 		if end.Event != nil {
 			s.options.Metrics.Delivered(lane.name, end.Attempt.StartedAt.Add(end.Attempt.Duration).Sub(end.Event.AcceptedAt))
 		}
 	case engine.Dead:
 		if end.Again {
-			s.totals.delivered.Add(1) // it still is
+			lane.totals.delivered.Add(1) // it still is
 			return
 		}
 		s.totals.dead.Add(1)
@@ -70,7 +97,7 @@ func (s *System) note(end delivery.End) {
 // noteInsert takes a delivery that is made once more off the count of its end.
 func (s *System) noteInsert(record engine.RetryRecord) {
 	if record.Delivered {
-		s.totals.delivered.Add(^uint64(0))
+		s.ingressOf(record.Key.Event.Journal).totals.delivered.Add(^uint64(0))
 		return
 	}
 	s.totals.dead.Add(-1)
@@ -78,10 +105,12 @@ func (s *System) noteInsert(record engine.RetryRecord) {
 
 // Stats implements engine.Deliveries.
 func (s *System) Stats() engine.StatsView {
-	view := engine.StatsView{
-		Accepted: s.totals.acceptedEvents.Load(), Matched: s.totals.matched.Load(),
-		Delivered: s.totals.delivered.Load(), Retried: s.totals.retried.Load(),
-		Dead: uint64(max(0, s.totals.dead.Load())), //nolint:gosec // not negative
+	view := engine.StatsView{Dead: uint64(max(0, s.totals.dead.Load()))} //nolint:gosec // not negative
+	for _, lane := range s.lanes.all() {
+		view.Accepted += lane.totals.accepted.Load()
+		view.Matched += lane.totals.matched.Load()
+		view.Delivered += lane.totals.delivered.Load()
+		view.Retried += lane.totals.retried.Load()
 	}
 	waiting := max(0, s.totals.records.Load())
 	for _, e := range s.registry.all() {

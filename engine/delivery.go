@@ -183,6 +183,7 @@ type Expired struct {
 	Subscription SubscriptionID
 	Journal      JournalID
 	Range        Range
+	Events       uint64 // the subscription's among those in Range
 	ExpiredAt    time.Time
 }
 

@@ -108,8 +108,9 @@ func decodeWatermark(journal engine.JournalID, value []byte) (engine.Watermark, 
 }
 
 func encodeExpired(e engine.Expired) []byte {
-	w := newValueWriter(20)
+	w := newValueWriter(24)
 	w.uint(e.Range.Through)
+	w.uint(e.Events)
 	w.time(e.ExpiredAt)
 	return w.b
 }
@@ -120,6 +121,7 @@ func decodeExpired(sub engine.SubscriptionID, journal engine.JournalID, from uin
 		Subscription: sub,
 		Journal:      journal,
 		Range:        engine.Range{From: from, Through: r.uint()},
+		Events:       r.uint(),
 		ExpiredAt:    r.time(),
 	}
 	return e, r.end()

@@ -83,13 +83,20 @@ func (m *Machine) known(event *engine.Event) bool {
 }
 
 // Expire gives up what lies behind the cursor up to and including through, because it has
-// left the retention: it returns the ranges that were cut off.
-func (m *Machine) Expire(journal engine.JournalID, through uint64) []engine.Range {
+// left the retention: it returns the ranges that were cut off. What is under way there gets
+// a retry record that carries its event.
+func (m *Machine) Expire(journal engine.JournalID, through uint64, now time.Time) []engine.Range {
 	l := m.lane(journal)
 	if l == nil {
 		return nil
 	}
-	var gone []engine.Range
+	for _, f := range m.flights {
+		if f.lane == l && !f.live && !f.kept && f.key.Event.Sequence <= through {
+			f.record.Carried = true
+			m.keep(f, engine.Result{}, m.circuit.Own(now))
+		}
+	}
+	gone := l.dropBuffered(through)
 	for _, s := range l.stretches {
 		if s.next > through || !s.unread() {
 			continue
@@ -102,6 +109,25 @@ func (m *Machine) Expire(journal engine.JournalID, through uint64) []engine.Rang
 		s.next = last + 1
 	}
 	l.prune()
+	return gone
+}
+
+// dropBuffered gives up what was read and not attempted up to and including through.
+func (l *lane) dropBuffered(through uint64) (gone []engine.Range) {
+	kept := l.buffer[:0]
+	for _, event := range l.buffer {
+		sequence := event.Ref.Sequence
+		if sequence > through {
+			kept = append(kept, event)
+			continue
+		}
+		gone = append(gone, engine.Range{From: sequence, Through: sequence})
+		for _, s := range l.stretches {
+			delete(s.open, sequence)
+		}
+	}
+	clear(l.buffer[len(kept):])
+	l.buffer = kept
 	return gone
 }
 

@@ -141,7 +141,7 @@ func statePutDrop(t *testing.T, open OpenState) {
 			},
 		}},
 		DoneMarks: []engine.DoneMark{{Subscription: "sub_a", Event: engine.EventRef{Journal: 3, Sequence: 8}}},
-		Expired:   []engine.Expired{{Subscription: "sub_a", Journal: 3, Range: engine.Range{From: 1, Through: 4}, ExpiredAt: day}},
+		Expired:   []engine.Expired{{Subscription: "sub_a", Journal: 3, Range: engine.Range{From: 1, Through: 4}, Events: 3, ExpiredAt: day}},
 		Replays: []engine.Replay{{
 			ID: "rpl_1", Subscription: "sub_a", Since: day.Add(-time.Hour), Topics: []match.Pattern{"*"},
 			DeadOnly: true, Rate: 2.5, CreatedAt: day, After: deliveryKey(1, 2, 3), Count: 12,
