@@ -28,7 +28,7 @@ type countedEvent struct{ sequence, matched uint64 }
 // count takes an event that was handed out into the totals.
 func (t *laneTotals) count(sequence uint64, matched int) {
 	t.accepted.Add(1)
-	t.matched.Add(uint64(matched)) //nolint:gosec // not negative
+	t.matched.Add(uint64(matched))                                       //nolint:gosec // not negative
 	t.beyond = append(t.beyond, countedEvent{sequence, uint64(matched)}) //nolint:gosec // not negative
 }
 
