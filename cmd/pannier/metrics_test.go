@@ -123,7 +123,7 @@ func checkLabels(t *testing.T, family *dto.MetricFamily) {
 }
 
 // What is counted for each event must not cost an allocation, nor need a lane known before.
-func TestCountingAllocatesNothing(t *testing.T) {
+func TestCountingAllocatesNothing(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts those of every goroutine
 	started, err := telemetry.Start(t.Context(), telemetry.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
