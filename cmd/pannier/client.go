@@ -105,7 +105,7 @@ func (c *client) do(ctx context.Context, r call) ([]byte, error) {
 	if response.StatusCode < 200 || response.StatusCode > 299 {
 		return nil, parseProblem(response.StatusCode, response.Header.Get("Content-Type"), body)
 	}
-	return body, nil
+	return bytes.TrimSpace(body), nil
 }
 
 func (c *client) setHeaders(request *http.Request, r call) {

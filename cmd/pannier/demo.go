@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -180,9 +179,9 @@ func (d *demo) post(ctx context.Context) error {
 	}
 	var lines []byte
 	for _, draft := range drafts {
-		line, err := json.Marshal(eventBody{Topic: draft.Topic, Data: draft.Data})
+		line, err := eventBody{Topic: draft.Topic, data: draft.Data}.encode()
 		if err != nil {
-			return fmt.Errorf("encode event: %w", err)
+			return err
 		}
 		lines = append(append(lines, line...), '\n')
 	}

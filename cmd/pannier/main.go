@@ -53,20 +53,24 @@ func main() {
 
 // run parses the arguments, runs the command they name and gives the exit status.
 func run(ctx context.Context, args []string, c console) int {
-	var g grammar
+	parsed, err := newParser(ctx, new(grammar), c).Parse(args)
+	if err != nil {
+		return c.fail(notUnderstood(err))
+	}
+	return c.fail(parsed.Run())
+}
+
+// newParser builds the parser that fills g in.
+func newParser(ctx context.Context, g *grammar, c console) *kong.Kong {
 	parser, err := kong.New(
-		&g, kong.Name("pannier"), kong.Description(description), kong.Writers(c.out, c.err),
+		g, kong.Name("pannier"), kong.Description(description), kong.Writers(c.out, c.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Bind(c), kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {
 		panic(fmt.Sprintf("command line grammar: %v", err)) // the grammar is constant: it is wrong or right for ever
 	}
-	parsed, err := parser.Parse(args)
-	if err != nil {
-		return c.fail(notUnderstood(err))
-	}
-	return c.fail(parsed.Run())
+	return parser
 }
 
 // notUnderstood marks an error of the parser and says where to read on. What is wrong in a

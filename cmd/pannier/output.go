@@ -38,7 +38,7 @@ func (o outputFlags) show(c console, body []byte) error {
 	return nil
 }
 
-func printJSON(c console, body []byte) { c.print(string(bytes.TrimSpace(body)) + "\n") }
+func printJSON(c console, body []byte) { c.print(string(body) + "\n") }
 
 // table aligns rows under head; without head they stand alone.
 func table(head []string, rows [][]string) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"mime"
@@ -20,19 +21,16 @@ type problem struct {
 
 // Error gives the detail and the code, and a line for each wrong field.
 func (p *problem) Error() string {
-	text := p.Detail
-	if text == "" {
-		text = p.Title
+	text, fields := cmp.Or(p.Detail, p.Title), p.Fields
+	if len(fields) == 1 && strings.HasSuffix(text, fields[0].Detail) {
+		text, fields = fields[0].Pointer+" "+fields[0].Detail, nil // the same twice
 	}
 	var lines strings.Builder
 	lines.WriteString(strings.TrimSuffix(printable(text), "."))
 	if p.Code != "" {
 		fmt.Fprintf(&lines, " (%s)", printable(string(p.Code)))
 	}
-	if len(p.Fields) == 1 && p.Detail == p.Fields[0].Pointer+" "+p.Fields[0].Detail {
-		return lines.String() // it says the same
-	}
-	for _, field := range p.Fields {
+	for _, field := range fields {
 		fmt.Fprintf(&lines, "\n  %s: %s", printable(field.Pointer), printable(field.Detail))
 	}
 	return lines.String()
