@@ -64,11 +64,16 @@ func (m *member) subscribe(tb testing.TB, n int) {
 	}
 }
 
-// publish accepts one event that gets its id from the member.
+// accept accepts one event that gets its id from the member.
+func (m *member) accept(topic string) error {
+	drafts := []engine.Draft{{Topic: topic, Data: []byte(`{}`)}}
+	_, err := m.engine.Accept(context.Background(), engine.Caller{Role: engine.RoleAdmin}, drafts, "")
+	return err
+}
+
 func (m *member) publish(tb testing.TB, topic string) {
 	tb.Helper()
-	drafts := []engine.Draft{{Topic: topic, Data: []byte(`{}`)}}
-	if _, err := m.engine.Accept(context.Background(), engine.Caller{Role: engine.RoleAdmin}, drafts, ""); err != nil {
+	if err := m.accept(topic); err != nil {
 		tb.Fatal(err)
 	}
 }

@@ -35,7 +35,11 @@ func BenchmarkRoute(b *testing.B) {
 				accepting.Go(func() {
 					for i := p; i < events; i += producers {
 						room <- struct{}{}
-						m.publish(b, "trip.created")
+						if err := m.accept("trip.created"); err != nil {
+							b.Error(err)
+							<-room
+							return
+						}
 					}
 				})
 			}
