@@ -27,55 +27,80 @@ func (s *System) Views() []engine.LaneView {
 		}
 		views[lane] = &result[n]
 	}
-	due := s.oldestDue(views)
-	for lane, at := range due {
+	due := make(oldestDue)
+	for _, e := range s.registry.all() {
+		s.addWaiting(e, views, due)
+	}
+	for lane, oldest := range due {
 		if view := views[lane]; view != nil {
-			view.OldestAge = max(0, now.Sub(at))
+			view.OldestAge = oldest.age(lane, now)
 		}
 	}
 	return result
 }
 
-// oldestDue adds the backlogs to the views and finds since when the oldest delivery of
-// each lane waits though nothing but room is missing: that of a disabled subscription or
-// of an open circuit is not due.
-func (s *System) oldestDue(views map[*ingress]*engine.LaneView) map[*ingress]time.Time {
-	due := make(map[*ingress]time.Time, len(views))
-	note := func(lane *ingress, at time.Time) {
-		if before, found := due[lane]; !found || at.Before(before) {
-			due[lane] = at
+// oldestDue is what is due for longest in each lane.
+type oldestDue map[*ingress]oldest
+
+type oldest struct {
+	at     time.Time // in memory; zero: nothing
+	cursor uint64    // the lowest with something behind it; 0: none
+}
+
+func (d oldestDue) note(lane *ingress, at time.Time) {
+	o := d[lane]
+	if o.at.IsZero() || at.Before(o.at) {
+		o.at = at
+	}
+	d[lane] = o
+}
+
+func (d oldestDue) noteCursor(lane *ingress, low uint64) {
+	o := d[lane]
+	if low > 0 && (o.cursor == 0 || low < o.cursor) {
+		o.cursor = low
+	}
+	d[lane] = o
+}
+
+// age is how long the oldest delivery waits. What lies behind a cursor waits since its
+// event was accepted.
+func (o oldest) age(lane *ingress, now time.Time) time.Duration {
+	at := o.at
+	if o.cursor > 0 {
+		if accepted, found := lane.acceptedFrom(o.cursor); found && (at.IsZero() || accepted.Before(at)) {
+			at = accepted
 		}
 	}
-	cursors := make(map[*ingress]uint64) // the lowest of each lane with something behind it
-	for _, e := range s.registry.all() {
-		attempted := s.attempted(e)
-		for _, slot := range e.allSlots() {
-			view := views[slot.ingress]
-			if view == nil {
-				continue // the lane came or went since
-			}
-			queued, behind := slot.counts()
+	if at.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(at))
+}
+
+// addWaiting adds what waits of a subscription to the views, and to due what waits though
+// nothing but room is missing: that of a disabled subscription or of an open circuit is
+// not due.
+func (s *System) addWaiting(e *entry, views map[*ingress]*engine.LaneView, due oldestDue) {
+	attempted := s.attempted(e)
+	for _, slot := range e.allSlots() {
+		queued, behind := slot.counts()
+		if view := views[slot.ingress]; view != nil { // nil: the lane came or went since
 			view.Backlog += uint64(queued) + behind //nolint:gosec // not negative
-			if !attempted {
-				continue
-			}
-			if at, waits := slot.oldest(); waits {
-				note(slot.ingress, at)
-			}
-			if low := slot.cursorLow(); behind > 0 && low > 0 && (cursors[slot.ingress] == 0 || low < cursors[slot.ingress]) {
-				cursors[slot.ingress] = low
-			}
 		}
-		if at, journal := e.oldestDueRecord(); attempted && !at.IsZero() {
-			note(s.ingressOf(journal), at)
+		if !attempted {
+			continue
+		}
+		if at, waits := slot.oldest(); waits {
+			due.note(slot.ingress, at)
+		}
+		if behind > 0 {
+			due.noteCursor(slot.ingress, slot.cursorLow())
 		}
 	}
-	for lane, low := range cursors {
-		if at, found := lane.acceptedFrom(low); found {
-			note(lane, at)
-		}
+	if at, journal := e.oldestDueRecord(); attempted && !at.IsZero() {
+		due.note(s.ingressOf(journal), at)
 	}
-	return due
 }
 
 // attempted tells whether attempts of a subscription are made when they are due.
@@ -101,11 +126,10 @@ func (e *entry) oldestDueRecord() (time.Time, engine.JournalID) {
 	return e.oldestDue.at, e.oldestDue.journal
 }
 
-// cursorLow is the lowest sequence behind the cursor, 0 when there is none.
-func (s *slot) cursorLow() uint64 {
+// cursorLow is the lowest sequence behind the cursor; 0 when there is none.
+func (s *slot) cursorLow() (low uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	low := uint64(0)
 	for _, r := range s.ranges {
 		if low == 0 || r.From < low {
 			low = r.From
