@@ -46,30 +46,42 @@ func (s *System) Look(ctx context.Context, id engine.SubscriptionID) (engine.Sub
 	if e == nil {
 		return engine.SubscriptionWork{Health: s.restingHealth(handle, nil)}, nil
 	}
-	work := engine.SubscriptionWork{Health: s.restingHealth(handle, e)}
+	// The mailboxes come before the attempts: an event that moves on meanwhile is seen twice
+	// and not taken for delivered.
+	var work engine.SubscriptionWork
+	e.describe(&work)
+	flying := engine.SubscriptionWork{Health: s.restingHealth(handle, e)}
 	if e.isAwake() {
 		answer := make(chan engine.SubscriptionWork, 1)
 		e.send(look{answer: answer})
 		select {
-		case work = <-answer:
+		case flying = <-answer:
 		case <-ctx.Done():
 			return work, unavailable("the request was given up")
 		case <-s.stopped:
 			return work, unavailable("the member is shutting down")
 		}
 	}
-	e.describe(&work)
+	e.noteOldestRecord(&flying)
+	work.Health, work.Attempting, work.Due = flying.Health, flying.Attempting, flying.Due
+	work.NoteOldestMilli(flying.OldestMilli)
 	e.noteOldestBehind(&work)
 	return work, nil
+}
+
+// noteOldestRecord takes retry records that are not in memory into account for OldestMilli.
+func (e *entry) noteOldestRecord(work *engine.SubscriptionWork) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if work.OldestMilli == 0 && e.counts.records > 0 {
+		work.OldestMilli = e.queue.OldestMilli
+	}
 }
 
 // describe adds what the entry itself knows: the mailboxes and the cursors.
 func (e *entry) describe(work *engine.SubscriptionWork) {
 	e.mu.Lock()
 	c := e.counts
-	if work.OldestMilli == 0 && c.records > 0 {
-		work.OldestMilli = e.queue.OldestMilli
-	}
 	e.mu.Unlock()
 	work.Pending = uint64(max(0, c.records) + max(0, c.flights)) //nolint:gosec // not negative
 	work.Mailbox = make(map[engine.EventRef]bool)

@@ -13,6 +13,7 @@ import (
 // The undelivered feed is what the whole feed says is undelivered, whatever the page: dead
 // letters, retry records, attempts under way, a mailbox and a stretch behind a cursor.
 func TestUndeliveredFeedAgreesWithTheWholeFeed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		numbers := make(map[string]int)
@@ -36,19 +37,19 @@ func TestUndeliveredFeedAgreesWithTheWholeFeed(t *testing.T) {
 					ids[i] = fmt.Sprintf("e%d", n+i)
 				}
 				l.publish("trip.created", ids...)
-				time.Sleep(time.Millisecond)
+				<-time.After(time.Millisecond)
 			}
 		}
 		publish(0, 900)
-		time.Sleep(time.Minute) // 300 dead letters, the rest delivered
+		<-time.After(time.Minute) // 300 dead letters, the rest delivered
 		publish(900, 1800)
-		time.Sleep(time.Second) // 600 wait for their retry
+		<-time.After(time.Second) // 600 wait for their retry
 		w.answer(func(p pair, n int) engine.Result {
-			time.Sleep(2 * time.Second)
+			<-time.After(2 * time.Second)
 			return succeeding(p, n)
 		})
 		publish(1800, 2800)
-		time.Sleep(time.Second) // 64 under way, a full mailbox, the rest behind the cursor
+		<-time.After(time.Second) // 64 under way, a full mailbox, the rest behind the cursor
 
 		want := make(map[string]engine.DeliveryState)
 		for _, item := range feed(t, l, sub, false, 1000) {
@@ -70,7 +71,7 @@ func TestUndeliveredFeedAgreesWithTheWholeFeed(t *testing.T) {
 				t.Errorf("pages of %d: %d undelivered events, want %d", limit, len(got), len(want))
 			}
 		}
-		time.Sleep(5 * time.Minute)
+		<-time.After(5 * time.Minute)
 		if got := feed(t, l, sub, true, 1000); len(got) != 300 {
 			t.Errorf("%d undelivered events at the end, want the 300 dead letters", len(got))
 		}
@@ -94,28 +95,36 @@ func feed(t *testing.T, l *life, sub engine.SubscriptionID, undelivered bool, li
 	}
 }
 
-// An event that moves on from the mailbox to an attempt while the feed is read is never
-// taken for delivered.
+// An event that is accepted, or moves on from the mailbox to an attempt, while the feed is
+// read is never taken for delivered.
 func TestFeedNeverSaysDeliveredTooEarly(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.answer(func(p pair, n int) engine.Result {
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 			return succeeding(p, n)
 		})
 		l := w.boot()
 		sub := l.subscribe(func(s *engine.SubscriptionSpec) { s.MaxInFlight = 4 })
-		for n := range 150 {
-			l.publish("trip.created", fmt.Sprintf("e%d", n))
-		}
-		for w.count(sub, "e149") == 0 {
+		const events = 200
+		go func() {
+			for n := range events {
+				l.publish("trip.created", fmt.Sprintf("e%d", n))
+				if n%10 == 0 {
+					<-time.After(time.Millisecond)
+				}
+			}
+		}()
+		for w.count(sub, fmt.Sprintf("e%d", events-1)) == 0 {
 			for _, item := range feed(t, l, sub, false, 1000) {
 				if item.Delivery.State == engine.DeliveryDelivered && w.count(sub, item.Event.ID) == 0 {
 					t.Fatalf("%s is said to be delivered before it has arrived", item.Event.ID)
 				}
 			}
-			time.Sleep(50 * time.Microsecond)
+			<-time.After(50 * time.Microsecond)
 		}
+		<-time.After(time.Second)
 		l.stop()
 	})
 }

@@ -12,14 +12,44 @@ type classifier struct {
 	subscription *Subscription
 	work         SubscriptionWork
 	exceptions   *exceptions
+	// journals were listed before the picture was taken: it says nothing of what was accepted
+	// since, which would pass for delivered.
+	journals []LaneJournal
 }
 
 func (e *Engine) classifier(ctx context.Context, s *Subscription) (*classifier, error) {
+	journals := e.lanes.Journals()
 	work, err := e.deliveries.Look(ctx, s.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &classifier{engine: e, subscription: s, work: work, exceptions: newExceptions(e.state, s.ID)}, nil
+	return &classifier{
+		engine: e, subscription: s, work: work, journals: journals, exceptions: newExceptions(e.state, s.ID),
+	}, nil
+}
+
+// walk visits the events that the picture says something about.
+func (c *classifier) walk(ctx context.Context, window Window, after position, visit func(*Event) bool) error {
+	return c.engine.walkTo(ctx, c.journals, window, after, visit)
+}
+
+// undelivered narrows a window to where something undelivered can be; false when nothing
+// is.
+func (c *classifier) undelivered(ctx context.Context, window Window, after position) (Window, bool, error) {
+	if len(c.engine.expired.of(c.subscription.ID)) > 0 || (c.work.Pending > 0 && c.work.OldestMilli == 0) {
+		return window, true, nil
+	}
+	oldest, found, err := c.exceptions.first(ctx, max(window.Since.UnixMilli(), after.milli))
+	if err != nil {
+		return window, false, err
+	}
+	if milli := c.work.OldestMilli; milli > 0 && (!found || milli < oldest) {
+		oldest, found = milli, true
+	}
+	if at := time.UnixMilli(oldest); at.After(window.Since) {
+		window.Since = at
+	}
+	return window, found, nil
 }
 
 // mayBeOpen tells cheaply whether anything says that the delivery of an event has not

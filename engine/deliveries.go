@@ -81,7 +81,7 @@ func (e *Engine) gatherRetained(ctx context.Context, c *classifier, filter Deliv
 	}
 	taken := 0
 	var failed error
-	err := e.walk(ctx, window, after, func(event *Event) bool {
+	err := c.walk(ctx, window, after, func(event *Event) bool {
 		if !e.table.WasFor(event, c.subscription.ID) {
 			return true
 		}
@@ -184,8 +184,15 @@ func (e *Engine) Feed(ctx context.Context, caller Caller, id SubscriptionID, fil
 		return Listed[FeedItem]{}, err
 	}
 	listed := Listed[FeedItem]{Items: []FeedItem{}}
+	window := filter.Window
+	if filter.UndeliveredOnly {
+		var some bool
+		if window, some, err = c.undelivered(ctx, window, after); err != nil || !some {
+			return listed, err
+		}
+	}
 	var failed error
-	err = e.walk(ctx, filter.Window, after, func(event *Event) bool {
+	err = c.walk(ctx, window, after, func(event *Event) bool {
 		if event.Directed != "" || !e.table.WasFor(event, id) {
 			return true
 		}

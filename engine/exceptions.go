@@ -45,6 +45,22 @@ func (e *exceptions) has(ctx context.Context, key DeliveryKey) (bool, error) {
 	return e.dead.has(ctx, key)
 }
 
+// first is the accept time of the first retry record or dead letter accepted at a time or
+// later. It comes before has.
+func (e *exceptions) first(ctx context.Context, milli int64) (first int64, found bool, err error) {
+	for _, keys := range []*keysInOrder{&e.retries, &e.dead} {
+		if err := keys.read(ctx, milli); err != nil {
+			return 0, false, err
+		}
+		for key := range keys.keys {
+			if !found || key.AcceptedMilli < first {
+				first, found = key.AcceptedMilli, true
+			}
+		}
+	}
+	return first, found, nil
+}
+
 // keysInOrder is a set of keys that is read as far as it is asked for and forgotten behind.
 type keysInOrder struct {
 	list  func(ctx context.Context, after DeliveryKey) ([]DeliveryKey, error)
@@ -54,23 +70,28 @@ type keysInOrder struct {
 }
 
 func (k *keysInOrder) has(ctx context.Context, key DeliveryKey) (bool, error) {
+	err := k.read(ctx, key.AcceptedMilli)
+	return k.keys[key], err
+}
+
+// read reads on until every key of an accept time is there, and forgets earlier ones.
+func (k *keysInOrder) read(ctx context.Context, milli int64) error {
 	if k.keys == nil {
 		k.keys = make(map[DeliveryKey]bool)
 		k.last = DeliveryKey{
-			AcceptedMilli: max(key.AcceptedMilli, 1) - 1,
-			Event:         EventRef{Journal: ^JournalID(0), Sequence: math.MaxUint64},
+			AcceptedMilli: max(milli, 1) - 1, Event: EventRef{Journal: ^JournalID(0), Sequence: math.MaxUint64},
 		}
 	}
-	for !k.ended && k.last.AcceptedMilli <= key.AcceptedMilli {
+	for !k.ended && k.last.AcceptedMilli <= milli {
 		page, err := k.list(ctx, k.last)
 		if err != nil {
-			return false, err
+			return err
 		}
-		maps.DeleteFunc(k.keys, func(old DeliveryKey, _ bool) bool { return old.AcceptedMilli < key.AcceptedMilli })
-		for _, found := range page {
-			k.keys[found], k.last = true, found
+		maps.DeleteFunc(k.keys, func(old DeliveryKey, _ bool) bool { return old.AcceptedMilli < milli })
+		for _, key := range page {
+			k.keys[key], k.last = true, key
 		}
 		k.ended = len(page) < exceptionPage
 	}
-	return k.keys[key], nil
+	return nil
 }

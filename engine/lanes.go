@@ -89,8 +89,12 @@ type SubscriptionWork struct {
 }
 
 // NoteOldest takes one more pending delivery into account for OldestMilli.
-func (w *SubscriptionWork) NoteOldest(key DeliveryKey) {
-	if w.OldestMilli == 0 || key.AcceptedMilli < w.OldestMilli {
-		w.OldestMilli = key.AcceptedMilli
+func (w *SubscriptionWork) NoteOldest(key DeliveryKey) { w.NoteOldestMilli(key.AcceptedMilli) }
+
+// NoteOldestMilli takes the oldest of several pending deliveries into account for
+// OldestMilli; 0 is none.
+func (w *SubscriptionWork) NoteOldestMilli(milli int64) {
+	if milli != 0 && (w.OldestMilli == 0 || milli < w.OldestMilli) {
+		w.OldestMilli = milli
 	}
 }

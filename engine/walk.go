@@ -13,12 +13,17 @@ const walkChunk = 512
 // walk visits the retained events of all lanes that were accepted in a window, in order of
 // (accept time, id) and after a position, until visit returns false.
 func (e *Engine) walk(ctx context.Context, window Window, after position, visit func(*Event) bool) error {
+	return e.walkTo(ctx, e.lanes.Journals(), window, after, visit)
+}
+
+// walkTo is walk as far as the journals' frontiers were when they were listed.
+func (e *Engine) walkTo(ctx context.Context, journals []LaneJournal, window Window, after position, visit func(*Event) bool) error {
 	since := window.Since
 	if from := time.UnixMilli(after.milli); from.After(since) {
 		since = from
 	}
 	var sources []*journalSource
-	for _, lane := range e.lanes.Journals() {
+	for _, lane := range journals {
 		next, err := lane.Journal.Seek(since)
 		if err != nil {
 			return err
