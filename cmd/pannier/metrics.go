@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,6 +115,18 @@ func (m *memberMetrics) lane(name string) *laneMetrics {
 		m.lanes.Store(&lanes)
 	}
 	return lanes[name]
+}
+
+// keepOnly forgets the lanes that are gone: topics come and go over the years, and so do the
+// lanes they are promoted to.
+func (m *memberMetrics) keepOnly(views []engine.LaneView) {
+	m.newLanes.Lock()
+	defer m.newLanes.Unlock()
+	lanes := maps.Clone(*m.lanes.Load())
+	maps.DeleteFunc(lanes, func(name string, _ *laneMetrics) bool {
+		return !slices.ContainsFunc(views, func(v engine.LaneView) bool { return v.Name == name })
+	})
+	m.lanes.Store(&lanes)
 }
 
 func newLaneMetrics(name string) *laneMetrics {

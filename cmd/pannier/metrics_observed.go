@@ -26,8 +26,8 @@ func (m *memberMetrics) observe(of *member) error {
 	}
 	build := labels(attribute.String("version", version()), attribute.String("go_version", runtime.Version()))
 	_, err = m.meter.RegisterCallback(func(_ context.Context, to metric.Observer) error {
-		m.observeCounts(to, o)
 		of.observe(m, to, o)
+		m.observeCounts(to, o)
 		to.ObserveInt64(o.buildInfo, 1, build)
 		return nil
 	}, instruments...)
@@ -82,7 +82,9 @@ func (m *memberMetrics) observeCounts(to metric.Observer, o observed) {
 
 // observe shows what the actors hold.
 func (m *member) observe(names *memberMetrics, to metric.Observer, o observed) {
-	for _, lane := range m.system.Views() {
+	views := m.system.Views()
+	names.keepOnly(views)
+	for _, lane := range views {
 		label := names.lane(lane.Name).labels
 		to.ObserveInt64(o.backlog, int64(lane.Backlog), label) //nolint:gosec // far below 2^63
 		to.ObserveInt64(o.inFlight, int64(lane.InFlight), label)

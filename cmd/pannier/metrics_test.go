@@ -124,15 +124,7 @@ func checkLabels(t *testing.T, family *dto.MetricFamily) {
 
 // What is counted for each event must not cost an allocation, nor need a lane known before.
 func TestCountingAllocatesNothing(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts those of every goroutine
-	started, err := telemetry.Start(t.Context(), telemetry.Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = started.Shutdown(context.Background()) })
-	m, err := newMetrics(started)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newTestMetrics(t)
 	tell := m.forActors()
 	cost := testing.AllocsPerRun(100, func() {
 		tell.Accepted("shared", 1)
@@ -144,6 +136,34 @@ func TestCountingAllocatesNothing(t *testing.T) { //nolint:paralleltest // Alloc
 	if cost != 0 {
 		t.Errorf("counting costs %v allocations", cost)
 	}
+}
+
+// Lanes of promoted topics come and go: what was counted for one that is gone goes too.
+func TestMetricsForgetLanes(t *testing.T) {
+	t.Parallel()
+	m := newTestMetrics(t)
+	tell := m.forActors()
+	tell.Accepted("shared", 2)
+	tell.Accepted("gone", 1)
+	m.keepOnly([]engine.LaneView{{Name: "shared"}})
+	lanes := *m.lanes.Load()
+	if len(lanes) != 1 || lanes["shared"].accepted.count.Load() != 2 {
+		t.Errorf("got %v, want the shared lane with its count", lanes)
+	}
+}
+
+func newTestMetrics(t *testing.T) *memberMetrics {
+	t.Helper()
+	started, err := telemetry.Start(t.Context(), telemetry.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = started.Shutdown(context.Background()) })
+	m, err := newMetrics(started)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 // observedServer is a server of a test, with what it logs.
