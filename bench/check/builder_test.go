@@ -72,6 +72,7 @@ func (b *builder) change(op history.Op, name string, want history.Settings, from
 		case history.OpDelete:
 			begin.Change.Settings = history.Settings{}
 			b.deleted[name] = true
+		default:
 		}
 		if op != history.OpRotate {
 			end.Change.Secret = begin.Change.Secret

@@ -34,6 +34,11 @@ func nothingInvented(m *model, r *Report) {
 			report("", e.Ref, "was accepted more than once: %s", strings.Join(e.ids, ", "))
 		}
 	}
+	m.readInvented(report)
+}
+
+// readInvented is the part of A2 that the final reader sees.
+func (m *model) readInvented(report func(name, ref, format string, args ...any)) {
 	for _, read := range m.readByID {
 		e := m.byID[read.ID]
 		switch {

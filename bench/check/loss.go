@@ -102,21 +102,22 @@ func atomicFanOut(m *model, r *Report) {
 		}
 	}
 	for _, req := range m.requests {
-		if req.end == history.Fail {
-			continue
-		}
-		var here, gone *event
-		for _, e := range req.events {
-			if e.seen == never {
-				gone = e
-			} else {
-				here = e
-			}
-		}
-		if here != nil && gone != nil {
+		if here, gone := req.torn(); here != nil && gone != nil && req.end != history.Fail {
 			r.add(Violation{Rule: AtomicFanOut, Event: gone.Ref, Detail: "is not there, but " + here.Ref + " of the same request is"})
 		}
 	}
+}
+
+// torn finds an event of the request that is there and one that is not.
+func (req *request) torn() (here, gone *event) {
+	for _, e := range req.events {
+		if e.seen == never {
+			gone = e
+		} else {
+			here = e
+		}
+	}
+	return here, gone
 }
 
 // span is from the first to the last event of a publisher that anybody took.

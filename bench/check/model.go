@@ -190,11 +190,7 @@ func (m *model) takeReading(r *history.Record) error {
 // link resolves ids and attempts once every event is known.
 func (m *model) link(records []history.Record) {
 	for _, req := range m.requests {
-		for _, e := range req.events {
-			if e.end != history.OK && req.end != history.Fail {
-				e.end = req.end
-			}
-		}
+		req.conclude()
 	}
 	// The server's ids of unanswered events are known only from where they turned up.
 	for _, read := range m.readByID {
@@ -239,6 +235,16 @@ func (m *model) linkAttempt(a *history.Attempt) {
 	m.know(a.WebhookID, e)
 	p := m.pair(a.Name, e)
 	p.attempts = append(p.attempts, a)
+}
+
+// conclude gives the events of a request its end: one answer that they were accepted
+// outweighs every other.
+func (req *request) conclude() {
+	for _, e := range req.events {
+		if e.end != history.OK && req.end != history.Fail {
+			e.end = req.end
+		}
+	}
 }
 
 // know notes under which id the server has an event.

@@ -107,6 +107,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			return without(h, attemptOf("good", "retried", 3))
 		}},
 		{"a dead letter after its first attempt", []check.Rule{check.NoLoss}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, func(r *history.Record) bool { return r.Delivery != nil && r.Delivery.State == "dead" }, func(r *history.Record) {
 				d := *r.Delivery
 				d.Attempts = 1
@@ -117,6 +118,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			return without(h, func(r *history.Record) bool { return r.Op == history.OpDown })
 		}},
 		{"a dead letter for no reason", []check.Rule{check.NoLoss}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, func(r *history.Record) bool { return r.Delivery != nil && r.Delivery.State == "dead" }, func(r *history.Record) {
 				d := *r.Delivery
 				d.Reason = "expired"
@@ -124,6 +126,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			})
 		}},
 		{"an unanswered event reaches one of two", []check.Rule{check.AtomicFanOut}, func(t *testing.T, h records) records {
+			t.Helper()
 			// good asks for bikes too, from the beginning
 			h = edit(t, h, func(r *history.Record) bool { return r.Op == history.OpCreate && r.Change.Name == "good" }, func(r *history.Record) {
 				c := *r.Change
@@ -139,6 +142,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			return without(h, readOf(history.OpEvent, "evt_batched2"))
 		}},
 		{"other data arrives", []check.Rule{check.NothingInvent, check.Signed}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, attemptsOf("good", "plain"), func(r *history.Record) {
 				a := *r.Attempt
 				a.Body = strings.Replace(a.Body, "1.0", "1", 1) // equal as JSON, not byte for byte
@@ -152,11 +156,13 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			return sentAlso(h, "good", refused, 1, secretOf("good", 0), 3*s, 200)
 		}},
 		{"an event is accepted under two ids", []check.Rule{check.NothingInvent}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, func(r *history.Record) bool {
 				return r.Type == history.OK && r.Publish != nil && slices.Equal(r.Publish.IDs, []string{"given-1"}) && r.At > 2150*ms
 			}, func(r *history.Record) { r.Publish = &history.Publish{IDs: []string{"given-2"}} })
 		}},
 		{"an event is read with other data", []check.Rule{check.NothingInvent}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, readOf(history.OpEvent, "evt_plain"), func(r *history.Record) {
 				e := *r.Event
 				e.Data = `{"ref":"plain"}`
@@ -172,6 +178,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			}})
 		}},
 		{"an attempt in another's name", []check.Rule{check.RightReceiver}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, attemptsOf("good", "plain"), func(r *history.Record) {
 				a := *r.Attempt
 				a.SubscriptionID = "sub_wide"
@@ -193,6 +200,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			return append(b.records, h...)
 		}},
 		{"a delivered event is a dead letter", []check.Rule{check.OneEnd, check.Accounting}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, rowOf(history.OpDelivery, "good", "evt_late"), func(r *history.Record) {
 				d := *r.Delivery
 				d.State, d.Reason, d.Attempts = "dead", "exhausted", 6
@@ -207,19 +215,23 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			return without(h, isKill)
 		}},
 		{"a repeat long before its kill", []check.Rule{check.RepeatsAtKills}, func(t *testing.T, h records) records {
+			t.Helper()
 			h = edit(t, h, isKill, moveKill(14*s))
 			return sentAlso(h, "calm", quiet, 1, secretOf("calm", 0), 14*s+500*ms, 200)
 		}},
 		{"a repeat before its kill", []check.Rule{check.RepeatsAtKills}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, isKill, moveKill(6*s+900*ms))
 		}},
 		{"two attempts at once", []check.Rule{check.RepeatsAtKills}, func(_ *testing.T, h records) records {
 			return sentAlso(h, "good", plain, 2, secretOf("good", 0), 1*s+10*ms, 200)
 		}},
 		{"a retry comes early", []check.Rule{check.Schedule}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, attemptOf("good", "retried", 2), shift(-300*ms))
 		}},
 		{"an attempt's number twice", []check.Rule{check.Schedule}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, attemptOf("good", "retried", 2), func(r *history.Record) {
 				a := *r.Attempt
 				a.Number = 1
@@ -227,6 +239,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			})
 		}},
 		{"an attempt is used up without being made", []check.Rule{check.Schedule}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, attemptOf("good", "retried", 3), func(r *history.Record) {
 				a := *r.Attempt
 				a.Number = 5
@@ -246,6 +259,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			return sentAlso(without(h, attemptsOf("good", "late")), "good", late, 1, secretOf("good", 0), 9*s+5*ms, 200)
 		}},
 		{"an old timestamp", []check.Rule{check.Signed}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, attemptOf("good", "retried", 3), func(r *history.Record) {
 				a := *r.Attempt
 				a.Wall = a.Wall.Add(5 * s)
@@ -253,11 +267,13 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			})
 		}},
 		{"something is still pending", []check.Rule{check.Accounting}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, func(r *history.Record) bool { return r.Subscription != nil && r.Subscription.Name == "good" }, func(r *history.Record) {
 				r.Subscription = &history.Subscription{Name: "good", ID: "sub_good", Pending: 1}
 			})
 		}},
 		{"a delivery is still waiting", []check.Rule{check.Accounting}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, rowOf(history.OpDelivery, "good", "evt_plain"), func(r *history.Record) {
 				d := *r.Delivery
 				d.State = "waiting"
@@ -265,6 +281,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			})
 		}},
 		{"the totals are wrong", []check.Rule{check.Accounting}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, isStats, func(r *history.Record) {
 				stats := *r.Stats
 				stats.Accepted++
@@ -272,6 +289,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			})
 		}},
 		{"an event cannot be read", []check.Rule{check.Readable}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, readOf(history.OpEvent, "evt_plain"), func(r *history.Record) {
 				r.Event = &history.Event{ID: "evt_plain", Status: 404}
 			})
@@ -286,6 +304,7 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			return without(h, rowOf(history.OpFeed, "good", "evt_plain"))
 		}},
 		{"the feed is out of order", []check.Rule{check.Readable}, func(t *testing.T, h records) records {
+			t.Helper()
 			return edit(t, h, rowOf(history.OpFeed, "good", "evt_plain"), func(r *history.Record) {
 				d := *r.Delivery
 				d.AcceptedAt = wall.Add(time.Hour)

@@ -36,9 +36,9 @@ type state struct {
 }
 
 func (u *truth) at(t time.Duration) (state, bool) {
-	for i := len(u.states) - 1; i >= 0; i-- {
-		if u.states[i].at <= t {
-			return u.states[i], true
+	for _, st := range slices.Backward(u.states) {
+		if st.at <= t {
+			return st, true
 		}
 	}
 	return state{}, false

@@ -55,55 +55,73 @@ func accounting(m *model, r *Report) {
 // readable is A11: after the last restart every accepted event can be read by its id, is
 // listed once, and is in the lists of every subscription it was certainly for.
 func readable(m *model, r *Report) {
-	report := func(name, ref, format string, args ...any) {
-		r.add(Violation{Rule: Readable, Subscription: name, Event: ref, Detail: fmt.Sprintf(format, args...)})
-	}
-	read, listed := make(map[string]bool), make(map[string]int)
-	for _, e := range m.readByID {
-		read[e.ID] = read[e.ID] || e.Status == 200
-	}
-	for _, e := range m.listed {
-		listed[e.ID]++
-	}
-	fed := make(map[pairKey]int)
+	shelf := m.shelve()
 	for name, rows := range m.feeds {
 		m.feedOrder(name, rows, r)
-		for _, row := range rows {
-			if e := m.byID[row.EventID]; e != nil {
-				fed[pairKey{name, e.Ref}]++
-			}
-		}
-	}
-	ended := make(map[string]bool)
-	for _, s := range m.ends {
-		ended[s.Name] = true
 	}
 	for _, s := range m.subs {
-		if s.id != "" && !s.mayBeDeleted() && !ended[s.name] {
-			report(s.name, "", "the subscription is not listed")
+		if s.id != "" && !s.mayBeDeleted() && !shelf.subs[s.name] {
+			r.add(Violation{Rule: Readable, Subscription: s.name, Detail: "the subscription is not listed"})
 		}
 	}
 	for _, e := range m.events {
-		if e.end != history.OK || len(e.ids) == 0 {
+		if e.end == history.OK {
+			m.readableEvent(e, shelf, r)
+		}
+	}
+}
+
+// shelf is what the final reader found, by what it found.
+type shelf struct {
+	read   map[string]bool // ids of events
+	listed map[string]int  // likewise
+	fed    map[pairKey]int
+	subs   map[string]bool
+}
+
+func (m *model) shelve() *shelf {
+	s := &shelf{
+		read: make(map[string]bool), listed: make(map[string]int), fed: make(map[pairKey]int), subs: make(map[string]bool),
+	}
+	for _, e := range m.readByID {
+		s.read[e.ID] = s.read[e.ID] || e.Status == 200
+	}
+	for _, e := range m.listed {
+		s.listed[e.ID]++
+	}
+	for name, rows := range m.feeds {
+		for _, row := range rows {
+			if e := m.byID[row.EventID]; e != nil {
+				s.fed[pairKey{name, e.Ref}]++
+			}
+		}
+	}
+	for _, end := range m.ends {
+		s.subs[end.Name] = true
+	}
+	return s
+}
+
+func (m *model) readableEvent(e *event, found *shelf, r *Report) {
+	report := func(name, format string, args ...any) {
+		r.add(Violation{Rule: Readable, Subscription: name, Event: e.Ref, Detail: fmt.Sprintf(format, args...)})
+	}
+	if !found.read[e.ids[0]] {
+		report("", "event %s cannot be read", e.ids[0])
+	}
+	if n := found.listed[e.ids[0]]; n != 1 {
+		report("", "event %s is listed %d times", e.ids[0], n)
+	}
+	for _, s := range m.subs {
+		if s.mayBeDeleted() || s.scopeOf(e) != must {
 			continue
 		}
-		if !read[e.ids[0]] {
-			report("", e.Ref, "event %s cannot be read", e.ids[0])
+		key := pairKey{s.name, e.Ref}
+		if p := m.pairs[key]; p == nil || len(p.rows) == 0 {
+			report(s.name, "the delivery is not listed")
 		}
-		if n := listed[e.ids[0]]; n != 1 {
-			report("", e.Ref, "event %s is listed %d times", e.ids[0], n)
-		}
-		for _, s := range m.subs {
-			if s.mayBeDeleted() || s.scopeOf(e) != must {
-				continue
-			}
-			key := pairKey{s.name, e.Ref}
-			if p := m.pairs[key]; p == nil || len(p.rows) == 0 {
-				report(s.name, e.Ref, "the delivery is not listed")
-			}
-			if fed[key] != 1 {
-				report(s.name, e.Ref, "is %d times in the reconciliation feed", fed[key])
-			}
+		if n := found.fed[key]; n != 1 {
+			report(s.name, "is %d times in the reconciliation feed", n)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -67,20 +68,18 @@ func (c *client) call(ctx context.Context, method, path, media string, header ht
 	if err != nil {
 		return answer{}, fmt.Errorf("call %s: %w", path, err)
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	if media != "" {
 		request.Header.Set("Content-Type", media)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return answer{}, nil //nolint:nilerr // the server was killed: the end is unknown
+		return answer{}, nil // the server was killed: the end is unknown
 	}
 	defer response.Body.Close() //nolint:errcheck // it was read
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return answer{}, nil //nolint:nilerr // likewise
+		return answer{}, nil
 	}
 	return answer{status: response.StatusCode, body: text}, nil
 }

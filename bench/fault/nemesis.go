@@ -15,7 +15,7 @@ const earlyKills = 10
 // once.
 func (r *run) kill(ctx context.Context) error {
 	random := newRandom(r.Seed, "kill")
-	if err := r.live(ctx, calm); err != nil {
+	if err := r.live(ctx, r.Calm); err != nil {
 		return err
 	}
 	for round := 1; round <= r.Rounds; round++ {
@@ -36,7 +36,7 @@ func (r *run) kill(ctx context.Context) error {
 			return fmt.Errorf("round %d: %w", round, err)
 		}
 		r.result.Restarts = append(r.result.Restarts, took)
-		fmt.Fprintf(r.Progress, "round %d: killed after %v, ready again in %v\n",
+		_, _ = fmt.Fprintf(r.Progress, "round %d: killed after %v, ready again in %v\n",
 			round, life.Round(time.Millisecond), took.Round(time.Millisecond))
 	}
 	return nil

@@ -39,6 +39,9 @@ func newPublisher(w *workload, n int) *publisher {
 
 // work posts until ctx ends.
 func (p *publisher) work(ctx context.Context) {
+	if p.name == "p0" { // every run has a burst
+		p.post(ctx, posting{events: p.batch(burst, topicBurst), lines: true})
+	}
 	for pause(ctx, time.Duration(40+p.random.IntN(120))*time.Millisecond) {
 		p.post(ctx, p.request())
 	}

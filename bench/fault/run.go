@@ -28,6 +28,8 @@ type Config struct {
 	Rounds int // lives of the server that end with SIGKILL; 0 is a run without faults
 	// MinLife and MaxLife bound how long the server lives before a kill, from its readiness.
 	MinLife, MaxLife time.Duration
+	// Calm is how long the workload goes on before the first and after the last kill.
+	Calm time.Duration
 	// Settle bounds the wait for the last delivery.
 	Settle time.Duration
 	// Progress is told about every round; nil: nobody is.
@@ -38,12 +40,11 @@ type Config struct {
 const (
 	DefaultMinLife = 300 * time.Millisecond
 	DefaultMaxLife = 4 * time.Second
+	DefaultCalm    = 1500 * time.Millisecond
 	DefaultSettle  = 60 * time.Second
 )
 
 const (
-	// calm is how long the workload goes on before the first and after the last kill.
-	calm = 1500 * time.Millisecond
 	// maxRounds bounds a run.
 	maxRounds = 10_000
 	// resettle bounds the wait after the last restart, when nothing should be left to do.
@@ -145,7 +146,7 @@ func (r *run) underLoad(ctx context.Context) error {
 	}
 	err := r.kill(ctx)
 	if err == nil {
-		err = r.live(ctx, calm)
+		err = r.live(ctx, r.Calm)
 	}
 	stop()
 	working.Wait()

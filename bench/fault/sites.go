@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,8 @@ const (
 )
 
 const (
-	maxBody = 1 << 20
+	maxBody     = 1 << 20
+	closeWithin = 5 * time.Second
 	// hangTimeout is the timeout of subscriptions at the site that hangs.
 	hangTimeout = 2 * time.Second
 	// pastSpill is longer than a delivery may wait in memory.
@@ -72,10 +74,13 @@ func openSites(ctx context.Context, log *history.Log, seed uint64) (*sites, erro
 	return s, nil
 }
 
-// close ends every receiver.
+// close ends every receiver once its attempts have been noted.
 func (s *sites) close() {
 	s.heal()
+	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+	defer cancel()
 	for _, one := range s.byKind {
+		_ = one.server.Shutdown(ctx)
 		_ = one.server.Close()
 	}
 }
@@ -133,7 +138,7 @@ func (s *site) fail() {
 		s.down.Store(false)
 		to := s.log.Now()
 		s.mu.Lock()
-		names := s.names[:len(s.names):len(s.names)]
+		names := slices.Clip(s.names)
 		s.mu.Unlock()
 		for _, name := range names {
 			s.log.Add(history.Record{

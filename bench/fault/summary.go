@@ -15,7 +15,7 @@ const maxNamed = 12
 // Summarise prints what a run found, for people.
 func (r *Result) Summarise(out io.Writer) {
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(out, "%-12s "+format+"\n", append([]any{name}, args...)...)
+		_, _ = fmt.Fprintf(out, "%-12s "+format+"\n", append([]any{name}, args...)...)
 	}
 	line("rounds", "%d, %d ends of the server, seed %d, in %v", r.Rounds, r.Kills, r.Seed, r.Took.Round(time.Second))
 	line("events", "%d accepted, %d without an answer", r.Accepted, r.Unknown)

@@ -39,7 +39,9 @@ type workload struct {
 }
 
 // opID names an operation.
-func (w *workload) opID(proc string) string { return proc + "-op" + strconv.FormatUint(w.ops.Add(1), 10) }
+func (w *workload) opID(proc string) string {
+	return proc + "-op" + strconv.FormatUint(w.ops.Add(1), 10)
+}
 
 // standing are the subscriptions that nobody changes: what they must get is certain for
 // every event.

@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return err
 	}
 	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
+		*seed = uint64(time.Now().UnixNano())
 	}
 	if *quiet {
 		progress = nil
@@ -57,14 +57,14 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	result, err := fault.Run(ctx, fault.Config{
 		Binary: *binary, Dir: dir, Seed: *seed, Rounds: *rounds, MinLife: fault.DefaultMinLife,
-		MaxLife: fault.DefaultMaxLife, Settle: fault.DefaultSettle, Progress: progress,
+		MaxLife: fault.DefaultMaxLife, Calm: fault.DefaultCalm, Settle: fault.DefaultSettle, Progress: progress,
 	})
 	if err != nil {
 		return fmt.Errorf("seed %d: %w", *seed, err)
 	}
 	result.Summarise(out)
 	if *keep != "" {
-		fmt.Fprintf(out, "%-12s %s\n", "history", result.History)
+		_, _ = fmt.Fprintf(out, "%-12s %s\n", "history", result.History)
 	}
 	if !result.OK() {
 		return errors.New("the server broke its promises")
