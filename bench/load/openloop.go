@@ -44,7 +44,7 @@ func loadOpenLoop(ctx context.Context, o *options, out, progress io.Writer) (err
 	l := &openLoop{options: o, client: target.client, book: book, schedule: newSchedule(start, o.rate, o.batch, o.duration)}
 	l.run(ctx)
 	posted := time.Now()
-	if err := partners.settle(ctx, o.wait); err != nil {
+	if err := partners.settle(ctx, o.patience); err != nil {
 		return err
 	}
 	result := &outcome{

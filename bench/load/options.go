@@ -20,6 +20,11 @@ const (
 	minSize          = 64
 )
 
+const (
+	listsLag  = 3 * time.Second
+	lostAfter = 10 * time.Second
+)
+
 // The batches where --batch does not say.
 const (
 	batchOfLoad   = 1
@@ -31,7 +36,8 @@ type options struct {
 	url, key string
 	pid      int    // of the server at url; 0: unknown
 	binary   string // of a server of our own; "": build it
-	wait     time.Duration
+
+	patience
 
 	batch, producers int
 
@@ -55,7 +61,7 @@ type options struct {
 func (o *options) replays() bool { return o.trips != "" || o.synthetic > 0 }
 
 func parseOptions(arguments []string, environment func(string) string, output io.Writer) (*options, error) {
-	o := &options{key: environment("PANNIER_API_KEY")}
+	o := &options{key: environment("PANNIER_API_KEY"), patience: patience{lag: listsLag, lost: lostAfter}}
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	f.SetOutput(output)
 	f.StringVar(&o.url, "url", environment("PANNIER_URL"), "load this running server; none: build and start one on loopback")

@@ -122,20 +122,22 @@ func (p *partners) pending(ctx context.Context) (int64, error) {
 	return sum, nil
 }
 
-const (
-	pollEvery = 250 * time.Millisecond
-	// listsLag is how far lists may be behind, by contract.
-	listsLag = 3 * time.Second
-	// lostAfter is how long nothing is pending before what is missing counts as lost.
-	lostAfter = 10 * time.Second
-)
+// pollEvery is how often the server is asked for what is pending.
+const pollEvery = 250 * time.Millisecond
+
+// patience is how long a run waits at its end.
+type patience struct {
+	wait time.Duration // for what is pending
+	lag  time.Duration // lists may be that far behind, by contract
+	lost time.Duration // nothing is pending for so long: what is missing is lost
+}
 
 // settle waits until everything has arrived and the server says that nothing is pending,
-// at most so long; what is still open then, the comparison tells.
-func (p *partners) settle(ctx context.Context, atMost time.Duration) error {
+// within patience; what is still open then, the comparison tells.
+func (p *partners) settle(ctx context.Context, within patience) error {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
-	deadline := time.Now().Add(atMost)
+	deadline := time.Now().Add(within.wait)
 	idle := time.Now() // since when nothing is pending
 	for {
 		pending, err := p.pending(ctx)
@@ -147,7 +149,7 @@ func (p *partners) settle(ctx context.Context, atMost time.Duration) error {
 			idle = now
 		}
 		still := now.Sub(idle)
-		if still >= lostAfter || (still >= listsLag && p.missing() == 0) || now.After(deadline) {
+		if still >= within.lost || (still >= within.lag && p.missing() == 0) || now.After(deadline) {
 			return nil
 		}
 		select {

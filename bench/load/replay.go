@@ -56,7 +56,7 @@ func replayTrips(ctx context.Context, o *options, out, progress io.Writer) (err 
 		return err
 	}
 	posted := time.Now()
-	if err := partners.settle(ctx, o.wait); err != nil {
+	if err := partners.settle(ctx, o.patience); err != nil {
 		return err
 	}
 	result := &outcome{start: start, posted: posted, last: partners.last(), repeats: r.repeats, book: book, partners: partners}

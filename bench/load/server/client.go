@@ -14,11 +14,13 @@ import (
 )
 
 const (
-	// callTimeout bounds one call, its answer's body included.
-	callTimeout = time.Minute
+	// callTimeout bounds one call, its answer's body included. A page of a feed may have to
+	// pass over millions of other events.
+	callTimeout = 5 * time.Minute
 	// maxAnswerBytes bounds an answer: a page of 1,000 events.
 	maxAnswerBytes = 64 << 20
-	// maxRetryAfter bounds the wait a server may ask for.
+	// minRetryAfter and maxRetryAfter bound the wait a server may ask for.
+	minRetryAfter = 100 * time.Millisecond
 	maxRetryAfter = 30 * time.Second
 )
 
@@ -106,7 +108,7 @@ func refusal(response *http.Response, body []byte) error {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusInsufficientStorage:
 		r.RetryAfter = time.Second
 		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil {
-			r.RetryAfter = min(max(0, time.Duration(seconds)*time.Second), maxRetryAfter)
+			r.RetryAfter = min(max(minRetryAfter, time.Duration(seconds)*time.Second), maxRetryAfter)
 		}
 	}
 	return r

@@ -43,6 +43,7 @@ func TestPostLines(t *testing.T) {
 		{"ErrThrottled", `{"detail":"slow down"}`, 429, "7", 0, 7 * time.Second},
 		{"ErrThrottledForLong", `{}`, 429, "7000", 0, 30 * time.Second},
 		{"ErrUnavailable", `{}`, 503, "", 0, time.Second},
+		{"ErrUnavailableForNoTime", `{}`, 503, "0", 0, 100 * time.Millisecond},
 		{"ErrInvalid", `{"detail":"no topic"}`, 422, "", 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
