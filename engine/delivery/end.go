@@ -30,7 +30,8 @@ func (m *Machine) Ended(key engine.DeliveryKey, event *engine.Event, result engi
 func (m *Machine) settle(f *flight, result engine.Result, now time.Time) {
 	m.feedCircuit(f, result, now)
 	decision := engine.Settle(m.sub, f.record.Used, f.record.Once, result, m.random())
-	if decision.Kind != engine.Unchanged {
+	// What was cut off is a line of the log, too; what had not begun has no error.
+	if decision.Kind != engine.Unchanged || result.Error != "" {
 		m.out.Ends = append(m.out.Ends, End{
 			Attempt: engine.Attempt{
 				Subscription: m.sub.ID, Key: f.key, Number: f.record.Attempts + 1,
@@ -217,6 +218,9 @@ func (m *Machine) Load(records []engine.RetryRecord, last bool, now time.Time) {
 		m.records = m.retries.len() + m.keptFlights()
 	}
 }
+
+// Loaded tells whether every retry record that was on disk has been given.
+func (m *Machine) Loaded() bool { return m.loaded }
 
 func (m *Machine) keptFlights() int {
 	n := 0

@@ -236,6 +236,24 @@ func TestInterruptedUsesNothingUp(t *testing.T) {
 	if kept != 1 || record.Attempts != 0 || record.Used != 0 {
 		t.Errorf("record = %d %+v, want one with nothing used", kept, record.RetryRecord)
 	}
+	if len(out.Ends) != 0 {
+		t.Errorf("what had not begun is in the log: %+v", out.Ends)
+	}
+}
+
+func TestCutOffIsLogged(t *testing.T) {
+	t.Parallel()
+	r := newRig(subscription())
+	r.inbox.put(r.now, 1)
+	attempt := r.step().Attempts[0]
+	r.Ended(attempt.Key, attempt.Event, engine.Result{Outcome: engine.OutcomeInterrupted, Error: "interrupted"}, r.now)
+	out := r.step()
+	if len(out.Ends) != 1 || out.Ends[0].Attempt.Outcome != engine.OutcomeInterrupted || out.Ends[0].Attempt.Number != 1 {
+		t.Errorf("ends = %+v, want one that was interrupted", out.Ends)
+	}
+	if kept, record := count[engine.PutRetryRecord](out.Writes); kept != 1 || record.Attempts != 0 || record.Used != 0 {
+		t.Errorf("record = %d %+v, want one with nothing used", kept, record.RetryRecord)
+	}
 }
 
 func TestGoneDisablesWhereAsked(t *testing.T) {
