@@ -34,6 +34,9 @@ func nothingInvented(m *model, r *Report) {
 			report("", e.Ref, "was accepted more than once: %s", strings.Join(e.ids, ", "))
 		}
 	}
+	for id, both := range m.shared {
+		report("", both[1].Ref, "has the id %s, which is that of %s", id, both[0].Ref)
+	}
 	m.readInvented(report)
 }
 

@@ -17,12 +17,13 @@ const never = time.Duration(math.MaxInt64)
 
 // model is a history put in order.
 type model struct {
-	events   map[string]*event // by ref
-	byID     map[string]*event // by the server's id, as publishers and receivers know it
+	events   map[string]*event    // by ref
+	byID     map[string]*event    // by the server's id, as publishers and receivers know it
+	shared   map[string][2]*event // ids that stand for two events
 	requests []*request
 	subs     map[string]*subscription // by name
 	pairs    map[pairKey]*pair
-	kills    []history.Fault // and graceful stops, in order
+	kills    []kill // and graceful ends, in order
 	downs    map[string][]history.Fault
 	attempts int
 	strays   []history.Attempt // that name no posted event
@@ -82,7 +83,8 @@ func (p *pair) deadLetters() []history.Delivery {
 // newModel puts records in order of time and ties them together.
 func newModel(records []history.Record) (*model, error) {
 	m := &model{
-		events: make(map[string]*event), byID: make(map[string]*event), subs: make(map[string]*subscription),
+		events: make(map[string]*event), byID: make(map[string]*event), shared: make(map[string][2]*event),
+		subs:  make(map[string]*subscription),
 		pairs: make(map[pairKey]*pair), downs: make(map[string][]history.Fault), feeds: make(map[string][]history.Delivery),
 	}
 	sorted := slices.Clone(records)
@@ -114,7 +116,7 @@ func (m *model) take(r *history.Record, open map[string]any) error {
 		if r.Op == history.OpDown {
 			m.downs[r.Fault.Target] = append(m.downs[r.Fault.Target], *r.Fault)
 		} else {
-			m.kills = append(m.kills, *r.Fault)
+			m.kills = append(m.kills, kill{*r.Fault, r.Op == history.OpStop})
 		}
 	case history.Read:
 		return m.takeReading(r)
@@ -252,6 +254,9 @@ func (m *model) know(id string, e *event) {
 	if m.byID[id] == nil {
 		m.byID[id] = e
 	}
+	if first := m.byID[id]; first != e {
+		m.shared[id] = [2]*event{first, e}
+	}
 	if !slices.Contains(e.ids, id) {
 		e.ids = append(e.ids, id)
 	}
@@ -267,22 +272,40 @@ func (m *model) pair(name string, e *event) *pair {
 	return p
 }
 
-// killIn finds a kill or stop that lay in the interval.
-func (m *model) killIn(from, to time.Duration) (history.Fault, bool) {
-	i, _ := slices.BinarySearchFunc(m.kills, from, func(k history.Fault, t time.Duration) int { return cmp.Compare(k.To, t) })
-	if i < len(m.kills) && m.kills[i].From <= to {
-		return m.kills[i], true
-	}
-	return history.Fault{}, false
+// kill is an end of the server.
+type kill struct {
+	history.Fault
+	graceful bool
 }
 
-// killsIn counts the kills and stops in the interval.
+// killsFrom gives the kills that were not over at t.
+func (m *model) killsFrom(t time.Duration) []kill {
+	i, _ := slices.BinarySearchFunc(m.kills, t, func(k kill, t time.Duration) int { return cmp.Compare(k.To, t) })
+	return m.kills[i:]
+}
+
+// forgot finds a kill, begun no later than until, that may have made the engine forget how
+// an attempt ended. A graceful end forgets only what was under way.
+func (m *model) forgot(a *history.Attempt, until time.Duration) (kill, bool) {
+	for _, k := range m.killsFrom(a.Started) {
+		if k.From > min(a.Ended+DuplicateWindow, until) {
+			break
+		}
+		if !k.graceful || k.From <= a.Ended {
+			return k, true
+		}
+	}
+	return kill{}, false
+}
+
+// killsIn counts the kills in the interval.
 func (m *model) killsIn(from, to time.Duration) int {
 	n := 0
-	for _, k := range m.kills {
-		if k.To >= from && k.From <= to {
-			n++
+	for _, k := range m.killsFrom(from) {
+		if k.From > to {
+			break
 		}
+		n++
 	}
 	return n
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
 	"pannier/bench/check"
 	"pannier/bench/history"
 )
@@ -161,6 +163,17 @@ func TestMutatedHistoriesFail(t *testing.T) {
 				return r.Type == history.OK && r.Publish != nil && slices.Equal(r.Publish.IDs, []string{"given-1"}) && r.At > 2150*ms
 			}, func(r *history.Record) { r.Publish = &history.Publish{IDs: []string{"given-2"}} })
 		}},
+		{"an id stands for two events", []check.Rule{check.NothingInvent}, func(t *testing.T, h records) records {
+			t.Helper()
+			return edit(t, h, attemptsOf("good", "late"), func(r *history.Record) {
+				a := *r.Attempt
+				a.Body = strings.Replace(a.Body, "evt_late", "evt_plain", 1)
+				a.WebhookID = "evt_plain"
+				key, _ := standardwebhooks.NewWebhook(secretOf("good", 1))
+				a.Signature, _ = key.Sign(a.WebhookID, a.Wall, []byte(a.Body))
+				r.Attempt = &a
+			})
+		}},
 		{"an event is read with other data", []check.Rule{check.NothingInvent}, func(t *testing.T, h records) records {
 			t.Helper()
 			return edit(t, h, readOf(history.OpEvent, "evt_plain"), func(r *history.Record) {
@@ -222,6 +235,10 @@ func TestMutatedHistoriesFail(t *testing.T) {
 		{"a repeat before its kill", []check.Rule{check.RepeatsAtKills}, func(t *testing.T, h records) records {
 			t.Helper()
 			return edit(t, h, isKill, moveKill(6*s+900*ms))
+		}},
+		{"a repeat after a graceful end", []check.Rule{check.RepeatsAtKills}, func(t *testing.T, h records) records {
+			t.Helper()
+			return edit(t, h, isKill, func(r *history.Record) { r.Op = history.OpStop })
 		}},
 		{"two attempts at once", []check.Rule{check.RepeatsAtKills}, func(_ *testing.T, h records) records {
 			return sentAlso(h, "good", plain, 2, secretOf("good", 0), 1*s+10*ms, 200)

@@ -31,8 +31,8 @@ func oneEnd(m *model, r *Report) {
 // keptSuccess tells whether some success cannot have been forgotten by a kill.
 func (m *model) keptSuccess(p *pair) bool {
 	return slices.ContainsFunc(p.attempts, func(a *history.Attempt) bool {
-		_, killed := m.killIn(a.Started, a.Ended+DuplicateWindow)
-		return a.Success() && !killed
+		_, forgotten := m.forgot(a, never)
+		return a.Success() && !forgotten
 	})
 }
 
@@ -45,8 +45,8 @@ func repeats(m *model, r *Report) {
 				continue
 			}
 			next := p.attempts[i+1]
-			kill, killed := m.killIn(a.Started, min(a.Ended+DuplicateWindow, next.Started))
-			if !killed {
+			kill, forgotten := m.forgot(a, next.Started)
+			if !forgotten {
 				r.add(Violation{
 					Rule: RepeatsAtKills, Subscription: p.key.name, Event: p.key.ref,
 					Detail: fmt.Sprintf("attempt %d at %v after the success of attempt %d at %v, %s",
@@ -66,8 +66,8 @@ func repeats(m *model, r *Report) {
 
 // nearestKill says how far the next kill after t is.
 func (m *model) nearestKill(t time.Duration) string {
-	if kill, found := m.killIn(t, never); found {
-		return fmt.Sprintf("the next kill came %v later", kill.From-t)
+	if next := m.killsFrom(t); len(next) > 0 {
+		return fmt.Sprintf("the next kill came %v later", next[0].From-t)
 	}
 	return "no kill came later"
 }
@@ -108,8 +108,8 @@ func (m *model) gap(p *pair, a, b *history.Attempt) string {
 	if b.Number < a.Number {
 		return fmt.Sprintf("attempt %d after attempt %d", b.Number, a.Number)
 	}
-	if _, killed := m.killIn(a.Started, min(a.Ended+DuplicateWindow, b.Started)); killed || a.Success() {
-		return "" // the attempt may be forgotten, or it is A6
+	if _, forgotten := m.forgot(a, b.Started); forgotten || a.Success() {
+		return "" // made again, or it is A6
 	}
 	if b.Number == a.Number {
 		return fmt.Sprintf("attempt %d twice", a.Number)

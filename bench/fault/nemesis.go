@@ -8,8 +8,11 @@ import (
 	"pannier/bench/history"
 )
 
-// earlyKills is the share of starts, in per cent, that are killed again during recovery.
-const earlyKills = 10
+// Shares of the rounds, in per cent.
+const (
+	earlyKills   = 10 // are followed by a start that is killed during recovery
+	gracefulEnds = 10 // are followed by a life that ends with SIGTERM
+)
 
 // kill ends the server with SIGKILL at a random moment of each round and starts it again at
 // once.
@@ -32,6 +35,9 @@ func (r *run) kill(ctx context.Context) error {
 			}
 		}
 		took, err := r.member.start(ctx)
+		if err == nil && random.IntN(100) < gracefulEnds {
+			err = r.liveAndStop(ctx, time.Duration(random.IntN(1500))*time.Millisecond)
+		}
 		if err != nil {
 			return fmt.Errorf("round %d: %w", round, err)
 		}
@@ -52,6 +58,18 @@ func (r *run) strikeEarly(ctx context.Context, after time.Duration) error {
 		return ctx.Err()
 	}
 	return r.strike()
+}
+
+// liveAndStop ends the present life gracefully after a while and begins another.
+func (r *run) liveAndStop(ctx context.Context, after time.Duration) error {
+	if err := r.live(ctx, after); err != nil {
+		return err
+	}
+	if err := r.stop(); err != nil {
+		return err
+	}
+	_, err := r.member.start(ctx)
+	return err
 }
 
 func (r *run) strike() error { return r.ended(history.OpKill, r.member.kill) }
