@@ -17,7 +17,7 @@ import (
 const callTimeout = 30 * time.Second
 
 // producers is how many requests of the healthy load may be under way at once: at a hundred
-// a second a server may take half a second before one starts late, and that counts too.
+// a second a server may take half a second before one must wait.
 const producers = 64
 
 // payload fills an event up to the size of a bike's trip.
@@ -90,9 +90,9 @@ func (c *client) pending(ctx context.Context, subscription string) (int64, error
 	return found.Pending, err
 }
 
-// postOne posts a healthy event that was due at a time.
-func (c *client) postOne(ctx context.Context, due time.Time) error {
-	body := appendEvent(nil, healthyTopic, dueMember+strconv.FormatInt(int64(due.Sub(begin)), 10)+",")
+// postOne posts a healthy event whose latency counts from a time.
+func (c *client) postOne(ctx context.Context, from time.Time) error {
+	body := appendEvent(nil, healthyTopic, fromMember+strconv.FormatInt(int64(from.Sub(begin)), 10)+",")
 	return c.do(ctx, http.MethodPost, "/v1/events", "application/json", body, new(any))
 }
 
@@ -110,16 +110,22 @@ func appendEvent(body []byte, topic, member string) []byte {
 }
 
 // postOnSchedule posts healthy events one by one, each at its time whether or not earlier
-// ones have been answered, and gives their number.
+// ones have been answered, and gives their number. An event counts from the moment its
+// request begins. If it had to wait for a producer, because the server held all of them up,
+// it counts from when it was due: a server that stalls cannot hide that by slowing its
+// clients down, and a client that wakes late is not taken for a slow server.
 func postOnSchedule(ctx context.Context, c *client, rate int, d time.Duration) (int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	due := make(chan time.Time, producers)
+	waiting := make(chan time.Time) // when it was due; zero: it is begun at once
 	var posting sync.WaitGroup
 	for range producers {
 		posting.Go(func() {
-			for at := range due {
-				if err := c.postOne(ctx, at); err != nil {
+			for from := range waiting {
+				if from.IsZero() {
+					from = time.Now()
+				}
+				if err := c.postOne(ctx, from); err != nil {
 					cancel(err)
 				}
 			}
@@ -128,14 +134,19 @@ func postOnSchedule(ctx context.Context, c *client, rate int, d time.Duration) (
 	events := int(d.Seconds() * float64(rate))
 	start := time.Now()
 	for n := range events {
-		at := start.Add(time.Duration(n) * time.Second / time.Duration(rate))
+		due := start.Add(time.Duration(n) * time.Second / time.Duration(rate))
 		select {
-		case <-time.After(time.Until(at)):
-			due <- at
+		case <-time.After(time.Until(due)):
 		case <-ctx.Done():
+			continue
+		}
+		select {
+		case waiting <- time.Time{}:
+		default:
+			waiting <- due
 		}
 	}
-	close(due)
+	close(waiting)
 	posting.Wait()
 	return events, context.Cause(ctx)
 }

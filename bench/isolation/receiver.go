@@ -56,8 +56,8 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	if err != nil {
 		return // it has not arrived
 	}
-	if due, ok := dueOf(body); ok {
-		r.note(now.Sub(due))
+	if from, ok := fromOf(body); ok {
+		r.note(now.Sub(from))
 	}
 	r.taken.Add(1)
 	w.WriteHeader(http.StatusNoContent)
@@ -107,12 +107,13 @@ func (r *receiver) close() {
 // begin is what the times in the events count from: the monotonic clock of this process.
 var begin = time.Now()
 
-// dueMember is how an event says when it was due to be posted.
-const dueMember = `"due_ns":`
+// fromMember is how an event says from when its latency counts.
+const fromMember = `"from_ns":`
 
-// dueOf reads when an event was due.
-func dueOf(body []byte) (time.Time, bool) {
-	_, rest, found := bytes.Cut(body, []byte(dueMember))
+// fromOf reads from when the latency of an event counts; ok is false for one that is not
+// measured.
+func fromOf(body []byte) (from time.Time, ok bool) {
+	_, rest, found := bytes.Cut(body, []byte(fromMember))
 	digits, _, ended := bytes.Cut(rest, []byte(","))
 	if !found || !ended {
 		return time.Time{}, false
