@@ -219,7 +219,7 @@ func (s *System) Stop(ctx context.Context) {
 	s.waitFor(ctx, interruptFor, func() bool { return s.totals.flights.Load() <= 0 })
 	_ = s.writeAndWait() // behind every write of the actors
 	s.hearAll(ctx)
-	s.settleLanes()
+	s.settleLanes(ctx)
 	close(s.stopped)
 	close(s.readers.done)
 	s.timers.close()
@@ -248,7 +248,9 @@ func (s *System) hearAll(ctx context.Context) {
 
 // settleLanes puts what waits in mailboxes behind cursors, takes the last discharges in and
 // writes the last watermarks and cursors: the next start has nothing to hand out again.
-func (s *System) settleLanes() {
+func (s *System) settleLanes(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, interruptFor)
+	defer cancel()
 	for _, e := range s.registry.all() {
 		for _, slot := range e.allSlots() {
 			slot.ingress.send(stale{e})
@@ -259,7 +261,7 @@ func (s *System) settleLanes() {
 		for _, lane := range s.lanes.all() {
 			done := make(chan struct{})
 			lane.send(checkpoint{done: done})
-			<-done
+			_ = s.await(ctx, done) // at worst the next start hands more out again
 		}
 	}
 }

@@ -7,8 +7,13 @@ import (
 	"pannier/engine"
 )
 
-// houseInterval is how often the retention is enforced.
-const houseInterval = 30 * time.Second
+const (
+	// houseInterval is how often the retention is enforced.
+	houseInterval = 30 * time.Second
+	// embedTimeout bounds the wait for a subscription to write events into its retry records;
+	// an actor that crashes meanwhile is asked again later.
+	embedTimeout = time.Minute
+)
 
 // keepHouse removes what left the retention, until the member stops.
 func (s *System) keepHouse() {
@@ -60,8 +65,8 @@ func (s *System) dropSegment(lane *ingress, segment engine.Segment) {
 		if e.reaches(lane, segment.Last) && s.expire(lane, e, segment.Last) {
 			expired = true
 		}
-		if e.recordsSince(segment.LastAt) {
-			s.embedRecords(lane, e, segment)
+		if e.recordsSince(segment.LastAt) && !s.embedRecords(lane, e, segment) {
+			return // the segment stays until the records are independent of it
 		}
 	}
 	done := make(chan struct{})
@@ -162,15 +167,17 @@ func (e *entry) recordsSince(t time.Time) bool {
 	return e.counts.records+e.counts.flights > 0 || (e.queue.Records > 0 && e.queue.OldestMilli <= t.UnixMilli())
 }
 
-// embedRecords makes the retry records that refer to a segment independent of it.
-func (s *System) embedRecords(lane *ingress, e *entry, segment engine.Segment) {
+// embedRecords makes the retry records that refer to a segment independent of it; it reports
+// false where that failed.
+func (s *System) embedRecords(lane *ingress, e *entry, segment engine.Segment) bool {
 	const page = 200
 	for after := (engine.DeliveryKey{}); ; {
 		records, err := s.state.RetryRecords(context.Background(), e.id, after, page)
 		if err != nil {
 			s.logger.Error("retry records could not be read", "subscription", string(e.id), "error", err)
-			return
+			return false
 		}
+		events := make([]*engine.Event, 0, len(records))
 		for _, record := range records {
 			after = record.Key
 			ref := record.Key.Event
@@ -178,15 +185,21 @@ func (s *System) embedRecords(lane *ingress, e *entry, segment engine.Segment) {
 				continue
 			}
 			if found, err := lane.journal.Get(ref.Sequence); err == nil && found.Event != nil {
-				e.send(embed{event: found.Event})
+				events = append(events, found.Event)
 			}
 		}
+		done := make(chan struct{})
+		e.send(embed{events: events, done: done})
+		ctx, cancel := context.WithTimeout(context.Background(), embedTimeout)
+		err = s.await(ctx, done)
+		cancel()
+		if err != nil {
+			return false
+		}
 		if len(records) < page || after.AcceptedMilli > segment.LastAt.UnixMilli() {
-			break
+			return true
 		}
 	}
-	// The actor has written them when it answers.
-	_ = s.Changed(context.Background(), e.id)
 }
 
 func (s *System) dropStub(lane *ingress, segment engine.Segment) {

@@ -40,8 +40,12 @@ type (
 		through uint64
 		gone    chan<- []engine.Range
 	}
-	// embed puts an event into its retry record: the journal is about to lose it.
-	embed struct{ event *engine.Event }
+	// embed puts events into their retry records: the journal is about to lose them. done is
+	// closed when that is durable.
+	embed struct {
+		events []*engine.Event
+		done   chan<- struct{}
+	}
 	// stopWork begins the shutdown: no attempt is started any more.
 	stopWork struct{}
 )
@@ -55,7 +59,8 @@ type subscriptionActor struct {
 	machine *delivery.Machine
 	self    *actor.PID
 
-	pending  int // writes, reads and loads under way
+	pending  int     // writes, reads and loads under way
+	embeds   []embed // wait for the records to be loaded
 	lastWork time.Time
 }
 
@@ -100,7 +105,7 @@ func (a *subscriptionActor) Receive(ctx actor.Context) {
 		a.turn() // what it wrote comes before the writes of who asked
 		m.gone <- gone
 	case embed:
-		a.machine.Embed(m.event)
+		a.embeds = append(a.embeds, m)
 	case stopWork:
 		a.machine.Stop()
 	case retire:
@@ -161,9 +166,10 @@ func (a *subscriptionActor) load() {
 func (a *subscriptionActor) turn() {
 	now := a.system.clock()
 	a.takeChanges()
+	embedded := a.embedAll()
 	wake := a.machine.Step(now)
 	effects := a.machine.Flush()
-	a.perform(effects)
+	a.performThen(effects, embedded)
 	if len(effects.Attempts) > 0 || len(effects.Discharged) > 0 || a.machine.InFlight() > 0 {
 		a.lastWork = now
 	}
@@ -171,6 +177,26 @@ func (a *subscriptionActor) turn() {
 	a.reportCounts(now)
 	a.system.timers.set(a.entry, wake)
 	a.entry.noteWork(a.lastWork)
+}
+
+// embedAll carries out the embeds, once the records are there; embedded is to be called when
+// that is durable.
+func (a *subscriptionActor) embedAll() (embedded func()) {
+	if !a.machine.Loaded() {
+		return func() {}
+	}
+	embeds := a.embeds
+	a.embeds = nil
+	for _, m := range embeds {
+		for _, event := range m.events {
+			a.machine.Embed(event)
+		}
+	}
+	return func() {
+		for _, m := range embeds {
+			close(m.done)
+		}
+	}
 }
 
 // takeChanges lets the machine know what the ingress actors decided, lanes it has not seen
@@ -197,7 +223,7 @@ func (a *subscriptionActor) perform(effects delivery.Effects) {
 	a.performThen(effects, func() {})
 }
 
-// performThen calls durable once the writes are.
+// performThen calls durable once the writes are, which is at once where there are none.
 func (a *subscriptionActor) performThen(effects delivery.Effects, durable func()) {
 	s, e := a.system, a.entry
 	if len(effects.Writes) > 0 {
@@ -207,6 +233,8 @@ func (a *subscriptionActor) performThen(effects delivery.Effects, durable func()
 			durable()
 			e.send(committed{effects.AfterWrites})
 		})
+	} else {
+		durable()
 	}
 	s.discharge(effects.Discharged)
 	for _, attempt := range effects.Attempts {

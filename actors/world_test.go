@@ -16,14 +16,18 @@ import (
 
 // world is what survives a crash of the member: the durable stores and the receivers.
 type world struct {
-	t        *testing.T
-	state    *storage.MemoryState
-	history  *storage.MemoryHistory
-	lanes    []engine.LaneConfig
-	journals map[string]*storage.MemoryJournal
-	random   func() float64
+	t       *testing.T
+	state   *storage.MemoryState
+	history *storage.MemoryHistory
+	lanes   []engine.LaneConfig
+	promote float64 // AutoPromoteRate
+	retain  time.Duration
+	random  func() float64
+	fatal   func(error)
 
 	mu       sync.Mutex
+	journals map[string]*storage.MemoryJournal
+	refuse   func(lane string) error // what an append is answered with; nil: it is done
 	received map[pair]int
 	behave   func(pair, int) engine.Result
 	sent     []time.Time
@@ -42,8 +46,27 @@ func newWorld(t *testing.T) *world {
 		t: t, state: storage.NewMemoryState(time.Now), history: storage.NewMemoryHistory(),
 		journals: make(map[string]*storage.MemoryJournal), received: make(map[pair]int),
 		behave: func(pair, int) engine.Result { return engine.Result{Outcome: engine.OutcomeSuccess, Status: 200} },
-		random: func() float64 { return 0.5 },
+		random: func() float64 { return 0.5 }, retain: 72 * time.Hour,
+		fatal: func(err error) { panic(err) },
 	}
+}
+
+// open gives the journal of a lane, as the life sees it.
+func (l *life) open(lane engine.LaneRecord, _ uint64) (engine.Journal, error) {
+	w := l.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.journals[lane.Name] == nil {
+		w.journals[lane.Name] = storage.NewMemoryJournal(lane.Journal)
+	}
+	return fencedJournal{w.journals[lane.Name], l, lane.Name}, nil
+}
+
+func (l *life) remove(lane engine.LaneRecord) error {
+	l.world.mu.Lock()
+	defer l.world.mu.Unlock()
+	delete(l.world.journals, lane.Name)
+	return nil
 }
 
 // life is one boot of the member. After kill nothing it does reaches the world.
@@ -68,13 +91,8 @@ func (w *world) boot() *life {
 	recent, dropped := engine.NewRecent(), engine.NewDroppedBatches(snapshot.Dropped)
 	l.system, err = actors.Start(actors.Options{
 		Table: l.table, State: state, History: w.history, Sender: fencedSender{l}, Recent: recent, Dropped: dropped,
-		Snapshot: snapshot, Lanes: w.lanes, Retention: 72 * time.Hour,
-		OpenJournal: func(lane engine.LaneRecord, _ uint64) (engine.Journal, error) {
-			if w.journals[lane.Name] == nil {
-				w.journals[lane.Name] = storage.NewMemoryJournal(lane.Journal)
-			}
-			return fencedJournal{w.journals[lane.Name], l}, nil
-		},
+		Snapshot: snapshot, Lanes: w.lanes, Retention: w.retain,
+		AutoPromoteRate: w.promote, OpenJournal: l.open, RemoveJournal: l.remove,
 		Clock: time.Now, Random: w.random, Logger: slog.New(slog.DiscardHandler),
 		Metrics: actors.Metrics{
 			Accepted: func(string, int) {}, Attempted: func(string, engine.Outcome) {},
@@ -82,11 +100,7 @@ func (w *world) boot() *life {
 		},
 		Expired: func(r engine.Expired) { l.engine.Expire(r) },
 		Disable: func(id engine.SubscriptionID) { _ = l.engine.Disable(context.Background(), id) },
-		Fatal:   func(err error) { panic(err) },
-		RemoveJournal: func(lane engine.LaneRecord) error {
-			delete(w.journals, lane.Name)
-			return nil
-		},
+		Fatal:   w.fatal,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -201,11 +215,17 @@ func (s fencedState) Write(changes []engine.Write, done func()) error {
 type fencedJournal struct {
 	*storage.MemoryJournal
 	life *life
+	lane string
 }
 
 func (j fencedJournal) Append(records []engine.Record, done func()) (uint64, error) {
 	if j.life.dead.Load() {
 		return 0, engine.Errorf(engine.CodeUnavailable, "dead")
+	}
+	if refuse := j.life.world.refuse; refuse != nil {
+		if err := refuse(j.lane); err != nil {
+			return 0, err
+		}
 	}
 	return j.MemoryJournal.Append(records, done)
 }
