@@ -2,11 +2,11 @@ package api
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -124,34 +124,33 @@ func checkQuery(r *http.Request, known func(name string) bool) error {
 	}
 	var fields []engine.FieldError
 	for name, values := range given {
-		detail := ""
-		switch {
-		case !known(name):
-			detail = "is not a query parameter of this operation"
-		case len(values) > 1:
-			detail = "is given more than once"
-		case values[0] == "":
-			detail = "is empty"
-		default:
-			continue
+		if detail := wrongParameter(known(name), values); detail != "" {
+			fields = append(fields, engine.FieldError{Pointer: name, Detail: detail})
 		}
-		fields = append(fields, engine.FieldError{Pointer: name, Detail: detail})
 	}
-	return wrongFields(fields)
+	slices.SortFunc(fields, func(a, b engine.FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
+	return wrongFields(fields[:min(len(fields), maxFieldErrors)])
 }
 
-// wrongFields makes the one error of several wrong fields, in a stable order; nil for none.
+// wrongParameter says what is wrong with a query parameter, "" for nothing.
+func wrongParameter(known bool, values []string) string {
+	switch {
+	case !known:
+		return "is not a query parameter of this operation"
+	case len(values) > 1:
+		return "is given more than once"
+	case values[0] == "":
+		return "is empty"
+	}
+	return ""
+}
+
+// wrongFields makes the one error of several wrong fields; nil for none.
 func wrongFields(fields []engine.FieldError) error {
 	if len(fields) == 0 {
 		return nil
 	}
-	first := fields[0]
-	for _, f := range fields {
-		if f.Pointer < first.Pointer {
-			first = f
-		}
-	}
 	return &engine.Error{
-		Code: engine.CodeInvalid, Message: fmt.Sprintf("%s %s", first.Pointer, first.Detail), Fields: fields,
+		Code: engine.CodeInvalid, Message: strings.TrimSpace(fields[0].Pointer + " " + fields[0].Detail), Fields: fields,
 	}
 }

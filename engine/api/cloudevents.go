@@ -67,7 +67,7 @@ func (s *scanner) cloudID(draft *engine.Draft, value jsontext.Value) {
 	if value.Kind() == '"' && id == "" {
 		s.refuse("/id", "must not be empty")
 	}
-	if isName(id, engine.MaxEventIDBytes) {
+	if isEventID(id) {
 		draft.ID = id
 	}
 }

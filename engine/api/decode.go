@@ -164,8 +164,7 @@ func tooMany() error {
 func emptyBatch() error { return engine.Invalid("", "the request holds no event") }
 
 func atLine(err error, line int) error {
-	var e *engine.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*engine.Error](err); ok {
 		e.Message = fmt.Sprintf("line %d: %s", line, e.Message)
 	}
 	return err
@@ -325,20 +324,27 @@ func (s *scanner) instant(at string, value jsontext.Value) time.Time {
 }
 
 func (s *scanner) checkID(id string, value jsontext.Value) {
-	if value.Kind() == '"' && !isName(id, engine.MaxEventIDBytes) {
+	if value.Kind() == '"' && !isEventID(id) {
 		s.refuse("/id", "must be 1 to 64 of the characters A-Z a-z 0-9 _ -")
 	}
 }
 
 func (s *scanner) checkTenant(tenant string, value jsontext.Value) {
-	if value.Kind() == '"' && !isName(tenant, engine.MaxTenantBytes) {
-		s.refuse("/tenant", "must be 1 to 64 of the characters A-Z a-z 0-9 _ -")
+	if value.Kind() == '"' && !isTenant(tenant) {
+		s.refuse("/tenant", wrongTenant)
 	}
 }
 
-// isName tells whether s is 1 to most of the characters [A-Za-z0-9_-].
-func isName(s string, most int) bool {
-	if s == "" || len(s) > most {
+// wrongTenant says what a tenant must be.
+const wrongTenant = "must be 1 to 64 of the characters A-Z a-z 0-9 _ -"
+
+func isTenant(s string) bool { return len(s) <= engine.MaxTenantBytes && isName(s) }
+
+func isEventID(s string) bool { return len(s) <= engine.MaxEventIDBytes && isName(s) }
+
+// isName tells whether s is made of the characters [A-Za-z0-9_-], at least one.
+func isName(s string) bool {
+	if s == "" {
 		return false
 	}
 	for i := range len(s) {

@@ -63,7 +63,7 @@ type docsSchema struct {
 	Members []docsMember
 }
 
-// renderDocs makes the page /docs once, when every operation is registered. It holds no
+// renderDocs makes the page /docs; every operation is registered by then. It holds no
 // script and fetches nothing, so it works offline and cannot leak a key.
 func renderDocs(document *huma.OpenAPI) []byte {
 	model := docsModel{

@@ -14,16 +14,6 @@ import (
 	"pannier/engine"
 )
 
-// decodeStrict reads a body into a value. Unlike encoding/json it refuses duplicate
-// members, invalid UTF-8, lone surrogates, trailing data and depth beyond MaxDataDepth
-// (400), and unknown members and names that differ in case (422, named by pointer).
-func decodeStrict(body []byte, into any) error {
-	if err := checkSyntax(body); err != nil {
-		return err
-	}
-	return decodeChecked(body, into)
-}
-
 // decodeChecked reads a body whose syntax was checked.
 func decodeChecked(body []byte, into any) error {
 	err := jsonv2.Unmarshal(body, into, jsonv2.RejectUnknownMembers(true))
@@ -71,8 +61,9 @@ func jsonKind(t reflect.Type) string {
 		return "an object"
 	case reflect.Pointer:
 		return jsonKind(t.Elem())
+	default:
+		panic("api: no body has a member of type " + t.String())
 	}
-	panic("api: no body has a member of type " + t.String())
 }
 
 // memberError is why a member's own decoder refused it, written for the caller.

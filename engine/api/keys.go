@@ -14,7 +14,7 @@ const maxKeyName = 128
 // KeyFields are the body that makes an API key.
 type KeyFields struct {
 	Role   engine.Role `json:"role" enum:"admin,publisher,subscriber,viewer"`
-	Tenant string      `json:"tenant,omitempty" maxLength:"64" doc:"Binds the key to a tenant; absent: all tenants."`
+	Tenant *string     `json:"tenant,omitempty" nullable:"false" maxLength:"64" doc:"Binds the key to a tenant; absent: all tenants."`
 	Name   string      `json:"name,omitempty" maxLength:"128" doc:"For people."`
 }
 
@@ -46,12 +46,16 @@ func (s *Server) createKey(ctx context.Context, caller engine.Caller, _ *nothing
 	switch {
 	case !slices.Contains(roles, fields.Role):
 		return nil, engine.Invalid("/role", "must be admin, publisher, subscriber or viewer")
-	case fields.Tenant != "" && !isName(fields.Tenant, engine.MaxTenantBytes):
-		return nil, engine.Invalid("/tenant", "must be 1 to 64 of the characters A-Z a-z 0-9 _ -")
+	case fields.Tenant != nil && !isTenant(*fields.Tenant): // "" would be a key to all tenants
+		return nil, engine.Invalid("/tenant", wrongTenant)
 	case len(fields.Name) > maxKeyName:
 		return nil, engine.Invalid("/name", "may have at most %d bytes", maxKeyName)
 	}
-	made, err := s.engine.CreateAPIKey(ctx, caller, fields.Role, fields.Tenant, fields.Name)
+	tenant := ""
+	if fields.Tenant != nil {
+		tenant = *fields.Tenant
+	}
+	made, err := s.engine.CreateAPIKey(ctx, caller, fields.Role, tenant, fields.Name)
 	if err != nil {
 		return nil, err
 	}

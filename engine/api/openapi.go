@@ -124,7 +124,7 @@ func bodyOf[B any](registry huma.Registry, required bool, example any, types ...
 	return body
 }
 
-// renderDocument encodes the document once, when every operation is registered.
+// renderDocument encodes the document; every operation is registered by then.
 func renderDocument(document *huma.OpenAPI) []byte {
 	body, err := json.Marshal(document)
 	if err != nil {

@@ -83,7 +83,10 @@ func registered(document *huma.OpenAPI, method, path string) *huma.Operation {
 	panic("api: " + method + " " + path + " is not registered")
 }
 
-// decodeObject is decodeStrict for a body that must be an object.
+// decodeObject reads a body that must be an object. Unlike encoding/json it refuses
+// duplicate members, invalid UTF-8, lone surrogates, trailing data and depth beyond
+// MaxDataDepth (400), and unknown members and names that differ in case (422, named by
+// pointer).
 func decodeObject(body []byte, into any) error {
 	if err := checkSyntax(body); err != nil {
 		return err
@@ -99,6 +102,9 @@ func (s *Server) admission(who access) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
 		caller, err := s.admit(r, who)
+		if err == nil && len(r.PathValue("id")) > maxIDBytes {
+			err = notFound() // no id is that long
+		}
 		if err == nil {
 			err = checkQuery(r, func(name string) bool { return hasQuery(ctx.Operation(), name) })
 		}
@@ -123,7 +129,10 @@ func hasQuery(op *huma.Operation, name string) bool {
 // answer 204.
 type nothing struct{}
 
+// maxIDBytes bounds an id in a path.
+const maxIDBytes = 128
+
 // ByID is the input of operations on one thing.
 type ByID struct {
-	ID string `path:"id" maxLength:"128" doc:"Its id."`
+	ID string `path:"id" doc:"Its id."`
 }

@@ -34,7 +34,7 @@ type LaneAnswer struct {
 	Topics          []string `json:"topics" nullable:"false"`
 	Promoted        bool     `json:"promoted" doc:"Made by the engine for one busy topic."`
 	EventsPerSecond float64  `json:"events_per_second"`
-	Backlog         uint64   `json:"backlog" doc:"Deliveries not settled."`
+	Backlog         uint64   `json:"backlog" doc:"Deliveries that wait for their first attempt."`
 	OldestAgeMS     int64    `json:"oldest_age_ms" doc:"Age of the oldest delivery that is due."`
 	InFlight        int      `json:"in_flight"`
 	Retention       duration `json:"retention"`

@@ -103,7 +103,7 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", jsonType)
-	_, _ = w.Write(s.document) // the caller may have gone away
+	_, _ = w.Write(s.document()) // the caller may have gone away
 }
 
 func (s *Server) docsPage(w http.ResponseWriter, _ *http.Request) {
@@ -111,7 +111,7 @@ func (s *Server) docsPage(w http.ResponseWriter, _ *http.Request) {
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", contentSecurityPolicy)
 	header.Set("Referrer-Policy", "no-referrer")
-	_, _ = w.Write(s.docs) // the caller may have gone away
+	_, _ = w.Write(s.docs()) // the caller may have gone away
 }
 
 func writeAnswer(w http.ResponseWriter, status int, v any) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,7 +16,7 @@ import (
 )
 
 // Problem is an error answer after RFC 9457, application/problem+json.
-type Problem struct {
+type Problem struct { //nolint:errname // the word of RFC 9457
 	Type     string              `json:"type" format:"uri-reference" doc:"Where this kind of problem is described." example:"/docs#problem-not_found"`
 	Title    string              `json:"title" doc:"The kind of problem, the same at each occurrence."`
 	Status   int                 `json:"status" doc:"The HTTP status."`
@@ -113,8 +114,7 @@ func kindOfStatus(status int) kind {
 // problem turns any error into what the caller sees. It is the only place that logs a
 // request's error; what it logs is never sent.
 func (s *Server) problem(ctx context.Context, path string, err error) *Problem {
-	var ready *Problem
-	if errors.As(err, &ready) {
+	if ready, ok := errors.AsType[*Problem](err); ok {
 		return ready
 	}
 	var e *engine.Error
@@ -172,9 +172,7 @@ func retryAfter(e *engine.Error) time.Duration {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := s.problem(r.Context(), r.URL.Path, err)
 	header := w.Header()
-	for name, values := range p.header {
-		header[name] = values
-	}
+	maps.Copy(header, p.header)
 	header.Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)
 	body, err := json.Marshal(p)

@@ -33,7 +33,7 @@ type eventsQuery struct {
 type EventFields struct {
 	ID        string          `json:"id,omitempty" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"Given twice within 24 h, the event is accepted once."`
 	Topic     string          `json:"topic" maxLength:"128" doc:"Segments of A-Z a-z 0-9 _ - split by single dots." example:"trip.created"`
-	Timestamp instant         `json:"timestamp,omitempty" doc:"When it happened; absent: the time of accept."`
+	Timestamp instant         `json:"timestamp" required:"false" doc:"When it happened; absent: the time of accept."`
 	Tenant    string          `json:"tenant,omitempty" maxLength:"64" doc:"Only this tenant's subscriptions; absent: all."`
 	Data      json.RawMessage `json:"data" doc:"Any JSON value; it reaches receivers byte for byte."`
 }
@@ -45,7 +45,7 @@ type CloudEventFields struct {
 	ID              string          `json:"id" doc:"The id of the event, where it fits ours."`
 	Source          string          `json:"source"`
 	Type            string          `json:"type" doc:"The topic."`
-	Time            instant         `json:"time,omitempty" doc:"The timestamp."`
+	Time            instant         `json:"time" required:"false" doc:"The timestamp."`
 	Subject         string          `json:"subject,omitempty"`
 	DataContentType string          `json:"datacontenttype,omitempty"`
 	DataSchema      string          `json:"dataschema,omitempty"`

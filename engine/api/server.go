@@ -41,8 +41,8 @@ type Server struct {
 
 	huma     huma.API
 	mux      *http.ServeMux
-	document []byte // /openapi.json
-	docs     []byte // /docs
+	document func() []byte // /openapi.json, rendered when it is first asked for
+	docs     func() []byte // /docs, likewise
 	// receiving counts the bytes of bodies that are being read or decoded.
 	receiving atomic.Int64
 }
@@ -76,8 +76,8 @@ func New(o Options) *Server {
 	s.addKeys()
 	s.addOperations()
 	s.documentPages()
-	s.document = renderDocument(s.huma.OpenAPI())
-	s.docs = renderDocs(s.huma.OpenAPI())
+	s.document = sync.OnceValue(func() []byte { return renderDocument(s.huma.OpenAPI()) })
+	s.docs = sync.OnceValue(func() []byte { return renderDocs(s.huma.OpenAPI()) })
 	s.addPages(s.mux, true)
 	return s
 }

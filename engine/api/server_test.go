@@ -33,14 +33,6 @@ func problemOf(t *testing.T, w *httptest.ResponseRecorder) api.Problem {
 	return p
 }
 
-func pointers(p api.Problem) string {
-	var names []string
-	for _, f := range p.Errors {
-		names = append(names, f.Pointer)
-	}
-	return strings.Join(names, " ")
-}
-
 func TestProblemsOfTheEngine(t *testing.T) {
 	t.Parallel()
 	secret := errors.New("dial tcp 10.0.0.7: password=hunter2")

@@ -3,7 +3,10 @@ package api
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"pannier/engine"
 )
@@ -32,7 +35,7 @@ type ReplayFields struct {
 	Since         *instant `json:"since,omitempty" doc:"Accepted at or after this time."`
 	Until         *instant `json:"until,omitempty" doc:"Accepted before this time."`
 	Topics        []string `json:"topics,omitempty" nullable:"false" maxItems:"100" doc:"Topics or patterns; absent or empty: all of the subscription."`
-	State         string   `json:"state,omitempty" enum:"dead,all" doc:"Dead letters only, or all deliveries. Default dead."`
+	State         *string  `json:"state,omitempty" nullable:"false" enum:"dead,all" doc:"Dead letters only, or all deliveries. Default dead."`
 	RatePerSecond float64  `json:"rate_per_second,omitempty" minimum:"0" maximum:"100000" doc:"At most so many a second; 0 is the subscription's own rate."`
 	DryRun        bool     `json:"dry_run,omitempty" doc:"Count only, answer 200."`
 }
@@ -67,6 +70,10 @@ func (s *Server) addSubscriptionActions() {
 		"since": "2026-05-12T00:00:00Z", "until": "2026-05-13T00:00:00Z", "topics": []string{"trip.*"},
 		"state": "dead", "rate_per_second": 50,
 	}, jsonType)
+	replay.Responses = map[string]*huma.Response{"200": {
+		Description: "Counted, nothing else (dry_run)",
+		Content:     map[string]*huma.MediaType{jsonType: {Schema: registry.Schema(reflect.TypeFor[ReplayAnswer](), true, "")}},
+	}}
 	handleBody(s, replay, owners, s.replay)
 }
 
@@ -111,13 +118,12 @@ func (s *Server) replay(ctx context.Context, caller engine.Caller, in *ByID, bod
 
 // replayOrder checks the shape of a replay; its topics are the engine's matter.
 func replayOrder(fields ReplayFields) (engine.ReplayOrder, error) {
-	order := engine.ReplayOrder{Topics: fields.Topics, Rate: fields.RatePerSecond, DryRun: fields.DryRun}
-	switch fields.State {
-	case "", "dead":
-		order.DeadOnly = true
-	case "all":
-	default:
-		return order, engine.Invalid("/state", "must be dead or all")
+	order := engine.ReplayOrder{Topics: fields.Topics, Rate: fields.RatePerSecond, DryRun: fields.DryRun, DeadOnly: true}
+	if state := fields.State; state != nil {
+		if *state != "dead" && *state != "all" {
+			return order, engine.Invalid("/state", "must be dead or all")
+		}
+		order.DeadOnly = *state == "dead"
 	}
 	if fields.Since != nil {
 		order.Since = time.Time(*fields.Since)

@@ -15,10 +15,10 @@ type SubscriptionFields struct {
 	URL         string             `json:"url" format:"uri" doc:"The endpoint: https, a public address, no userinfo, no fragment, at most 2048 bytes." example:"https://city.example/hooks/bikes"`
 	Topics      []string           `json:"topics" nullable:"false" minItems:"1" maxItems:"100" doc:"Exact topics, prefix.*, or * for all."`
 	Tenant      string             `json:"tenant,omitempty" doc:"Whose subscription it is; never changes. Default: the key's own tenant, else default."`
-	Description string             `json:"description,omitempty" doc:"For people."`
+	Description string             `json:"description" required:"false" doc:"For people: at most 1024 bytes."`
 	Enabled     bool               `json:"enabled" required:"false" doc:"A disabled subscription matches no new events. Default true."`
-	Secret      string             `json:"secret,omitempty" doc:"The signing secret: whsec_ and base64 of 24 to 64 bytes; made when absent. Answered only by creation and rotation."`
-	Headers     map[string]string  `json:"headers,omitempty" doc:"Sent with every attempt: at most 32, 8 KiB in all. Masked for viewers."`
+	Secret      *string            `json:"secret,omitempty" nullable:"false" doc:"The signing secret: whsec_ and base64 of 24 to 64 bytes; made when absent. Answered only by creation and rotation."`
+	Headers     map[string]string  `json:"headers" required:"false" doc:"Sent with every attempt: at most 32, 8 KiB in all. Masked for viewers."`
 	Retry       SubscriptionRetry  `json:"retry" required:"false" doc:"The retry schedule."`
 	Timeout     duration           `json:"timeout" required:"false" doc:"Of one attempt: 1s to 30s. Default 30s."`
 	Success     engine.Success     `json:"success" required:"false" enum:"below_400,2xx" doc:"Which statuses count as delivered. Default below_400."`
@@ -111,7 +111,7 @@ func (s *Server) createSubscription(ctx context.Context, caller engine.Caller, _
 	}
 	answer := encodeSubscription(caller, view)
 	if secrets := view.SecretsAt(s.clock()); len(secrets) > 0 {
-		answer.Secret = secrets[0].Reveal()
+		answer.Secret = new(secrets[0].Reveal())
 	}
 	return &subscriptionCreated{Location: subscriptionsPath + "/" + string(view.ID), Body: answer}, nil
 }
@@ -159,7 +159,7 @@ func mergeSpec(current engine.SubscriptionSpec, patch []byte, defaults engine.Su
 	document := []byte("{}")
 	if current.URL != "" {
 		var err error
-		document, err = json.Marshal(encodeSpec(current))
+		document, err = json.Marshal(encodeSpec(current)) //nolint:gosec // encodeSpec leaves the secret out
 		must(err)
 	}
 	fields := encodeSpec(defaults)
@@ -172,9 +172,18 @@ func mergeSpec(current engine.SubscriptionSpec, patch []byte, defaults engine.Su
 	if len(fields.Topics) == 0 {
 		return engine.SubscriptionSpec{}, engine.Invalid("/topics", "at least one topic is required")
 	}
+	if !isTenant(fields.Tenant) {
+		return engine.SubscriptionSpec{}, engine.Invalid("/tenant", wrongTenant)
+	}
+	secret := ""
+	if fields.Secret != nil {
+		if secret = *fields.Secret; secret == "" { // to the engine that would be none
+			return engine.SubscriptionSpec{}, engine.Invalid("/secret", "must not be empty")
+		}
+	}
 	return engine.SubscriptionSpec{
 		URL: fields.URL, Topics: fields.Topics, Tenant: fields.Tenant, Description: fields.Description,
-		Enabled: fields.Enabled, Secret: fields.Secret, Headers: fields.Headers,
+		Enabled: fields.Enabled, Secret: secret, Headers: fields.Headers,
 		MaxRetries: fields.Retry.MaxRetries, MinDelay: time.Duration(fields.Retry.MinDelay),
 		MaxDelay: time.Duration(fields.Retry.MaxDelay), Timeout: time.Duration(fields.Timeout),
 		Success: fields.Success, MaxInFlight: fields.Limits.MaxInFlight,
@@ -185,7 +194,7 @@ func mergeSpec(current engine.SubscriptionSpec, patch []byte, defaults engine.Su
 func encodeSpec(spec engine.SubscriptionSpec) SubscriptionFields {
 	return SubscriptionFields{
 		URL: spec.URL, Topics: spec.Topics, Tenant: spec.Tenant, Description: spec.Description,
-		Enabled: spec.Enabled, Secret: spec.Secret, Headers: spec.Headers,
+		Enabled: spec.Enabled, Headers: spec.Headers,
 		Retry: SubscriptionRetry{
 			MaxRetries: spec.MaxRetries, MinDelay: duration(spec.MinDelay), MaxDelay: duration(spec.MaxDelay),
 		},
