@@ -54,7 +54,7 @@ func secretOf(name string, n int) string {
 
 func settings(name string, topics ...string) history.Settings {
 	return history.Settings{
-		Topics: topics, Tenant: "default", Enabled: true, Secret: secretOf(name, 0), MaxRetries: 5, MinDelay: s,
+		Topics: topics, Tenant: "default", Enabled: true, Secret: secretOf(name, 0), MaxRetries: 5, MinDelay: s, Timeout: 10 * s,
 	}
 }
 

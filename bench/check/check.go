@@ -59,10 +59,11 @@ const (
 	// PromptWindow is how long that takes when nothing is slow; what is repeated beyond it is
 	// counted.
 	PromptWindow = time.Second
-	// StartSlack is how much later a receiver may see an attempt than the server started it.
-	StartSlack = 500 * time.Millisecond
-	// FreshFor is how old a timestamp may be when the request arrives.
-	FreshFor = 3 * time.Second
+	// AnswerSlack is how long an answer may be on its way to a server that waits for it.
+	AnswerSlack = 500 * time.Millisecond
+	// FreshFor is how old a timestamp may be when the request arrives: a busy machine lets
+	// processes wait.
+	FreshFor = 5 * time.Second
 	// delayShare of min_delay must pass between two attempts.
 	delayShare = 0.9
 	// maxShown bounds the violations of one rule that a report describes.

@@ -141,6 +141,20 @@ func TestOrderOfRecordsDoesNotMatter(t *testing.T) {
 	}
 }
 
+// An answer that came when the server no longer waited for it was no success to it.
+func TestLateAnswerMayBeRepeated(t *testing.T) {
+	t.Parallel()
+	b := newBuilder()
+	b.change(history.OpCreate, "good", settings("good", "trip.*"), 0, 5*ms)
+	b.publish(1*s, 1*s+5*ms, history.OK, true, plain)
+	b.attempt("good", plain, 1, secretOf("good", 0), 1*s+10*ms, 11*s, 200)
+	b.attempt("good", plain, 2, secretOf("good", 0), 12*s+100*ms, 12*s+110*ms, 200)
+	b.row("good", plain, "delivered", 2)
+	if report := judge(t, b.finish(20*s)); !report.OK() {
+		t.Errorf("broken: %v", report.Shown)
+	}
+}
+
 func TestUnfinishedRunIsNoHistory(t *testing.T) {
 	t.Parallel()
 	records := golden()

@@ -240,6 +240,15 @@ func TestMutatedHistoriesFail(t *testing.T) {
 			t.Helper()
 			return edit(t, h, isKill, func(r *history.Record) { r.Op = history.OpStop })
 		}},
+		{"a repeat after an answer in time", []check.Rule{check.RepeatsAtKills}, func(_ *testing.T, h records) records {
+			// the answer took 9 s of the 10 s timeout
+			h = without(h, attemptsOf("good", "plain"))
+			b := newBuilder()
+			b.ids["plain"] = "evt_plain"
+			b.attempt("good", plain, 1, secretOf("good", 0), 8*s, 17*s, 200)
+			b.attempt("good", plain, 2, secretOf("good", 1), 18*s, 18*s+10*ms, 200)
+			return append(h, b.records...)
+		}},
 		{"two attempts at once", []check.Rule{check.RepeatsAtKills}, func(_ *testing.T, h records) records {
 			return sentAlso(h, "good", plain, 2, secretOf("good", 0), 1*s+10*ms, 200)
 		}},

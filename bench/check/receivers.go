@@ -38,7 +38,7 @@ func silence(m *model, r *Report) {
 			continue // A3
 		}
 		for _, a := range p.attempts {
-			versions, absent := p.sub.possible(a.Started-StartSlack, a.Started)
+			versions, absent := p.sub.possible(sent(a), a.Started)
 			silent := !absent
 			what := "disabled"
 			for _, v := range versions {

@@ -32,7 +32,7 @@ func oneEnd(m *model, r *Report) {
 func (m *model) keptSuccess(p *pair) bool {
 	return slices.ContainsFunc(p.attempts, func(a *history.Attempt) bool {
 		_, forgotten := m.forgot(a, never)
-		return a.Success() && !forgotten
+		return a.Success() && !forgotten && !p.late(a)
 	})
 }
 
@@ -41,7 +41,7 @@ func (m *model) keptSuccess(p *pair) bool {
 func repeats(m *model, r *Report) {
 	for _, p := range m.pairs {
 		for i, a := range p.attempts {
-			if i+1 == len(p.attempts) || !a.Success() {
+			if i+1 == len(p.attempts) || !a.Success() || p.late(a) {
 				continue
 			}
 			next := p.attempts[i+1]
@@ -62,6 +62,16 @@ func repeats(m *model, r *Report) {
 			}
 		}
 	}
+}
+
+// late tells whether the answer may have come too late: the server had given the attempt
+// up.
+func (p *pair) late(a *history.Attempt) bool {
+	if p.sub == nil {
+		return false
+	}
+	versions, _ := p.sub.possible(sent(a), a.Started)
+	return slices.ContainsFunc(versions, func(v *version) bool { return a.Ended-sent(a)+AnswerSlack >= v.Timeout })
 }
 
 // nearestKill says how far the next kill after t is.
@@ -118,7 +128,7 @@ func (m *model) gap(p *pair, a, b *history.Attempt) string {
 		return fmt.Sprintf("attempt %d after attempt %d: some were used up without being made", b.Number, a.Number)
 	}
 	end := a.Ended
-	if a.Answer == history.Abandoned || a.Answer == history.Cut {
+	if a.Answer == history.Abandoned || a.Answer == history.Cut || p.late(a) {
 		end = a.Started // it ended when the sender gave up, which the receiver notices late
 	}
 	shortest := never

@@ -27,6 +27,16 @@ func signed(m *model, r *Report) {
 	}
 }
 
+// sent is the earliest moment at which the server may have begun an attempt: its timestamp
+// says so in whole seconds, and it is not believed when it is stale.
+func sent(a *history.Attempt) time.Duration {
+	seconds, err := strconv.ParseInt(a.Timestamp, 10, 64)
+	if err != nil {
+		return a.Started
+	}
+	return a.Started - min(FreshFor, max(0, a.Wall.Sub(time.Unix(seconds, 0))))
+}
+
 func judgeSignature(p *pair, a *history.Attempt, keys map[string]*standardwebhooks.Webhook) string {
 	if a.Answer == history.Cut || p.sub == nil {
 		return ""
@@ -44,10 +54,10 @@ func judgeSignature(p *pair, a *history.Attempt, keys map[string]*standardwebhoo
 	header.Set(standardwebhooks.HeaderWebhookSignature, a.Signature)
 	tried, unknown := 0, false
 	for _, s := range p.sub.secrets {
-		if s.from > a.Started || s.until < a.Started-StartSlack {
+		if s.from > a.Started || s.until < sent(a) {
 			continue
 		}
-		unknown = unknown || s.ok == never || a.Started <= s.ok+StartSlack // an answer that was lost had another
+		unknown = unknown || s.ok == never || sent(a) <= s.ok // an answer that was lost had another
 		if s.value == "" {
 			continue
 		}

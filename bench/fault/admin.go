@@ -27,7 +27,6 @@ type asked struct {
 	history.Settings
 	name     string
 	site     string
-	timeout  time.Duration
 	inFlight int
 }
 
@@ -75,11 +74,11 @@ func (a *admin) another(ctx context.Context) {
 	a.created++
 	places := []string{siteGood, siteFlaky, siteSlow, siteFlaky, sitePoison}
 	want := asked{
-		name: "c" + strconv.Itoa(a.created), site: places[a.random.IntN(len(places))], timeout: 10 * time.Second,
+		name: "c" + strconv.Itoa(a.created), site: places[a.random.IntN(len(places))],
 		inFlight: 4 + a.random.IntN(28),
 		Settings: history.Settings{
 			Topics: a.pattern(), Tenant: tenants[2+a.random.IntN(2)], Enabled: a.random.IntN(5) > 0, MaxRetries: 20,
-			MinDelay: time.Second,
+			MinDelay: time.Second, Timeout: usualTimeout,
 		},
 	}
 	if want.site == sitePoison {
@@ -160,7 +159,7 @@ func (a *admin) operation(ctx context.Context, op history.Op, change history.Cha
 // document is the body that asks for a subscription.
 func (a *asked) document(url string) []byte {
 	fields := map[string]any{
-		"url": url, "topics": a.Topics, "enabled": a.Enabled, "timeout": a.timeout.String(),
+		"url": url, "topics": a.Topics, "enabled": a.Enabled, "timeout": a.Timeout.String(),
 		"retry":  map[string]any{"max_retries": a.MaxRetries, "min_delay": a.MinDelay.String(), "max_delay": maxDelay.String()},
 		"limits": map[string]any{"max_in_flight": a.inFlight},
 	}

@@ -13,6 +13,9 @@ import (
 // publishers is how many producers post at once, each one request after the other.
 const publishers = 4
 
+// usualTimeout is long enough for every answer that comes at all.
+const usualTimeout = 10 * time.Second
+
 // The topics; vehicle.position has a lane of its own.
 const (
 	topicCreated    = "trip.created"
@@ -48,14 +51,16 @@ func (w *workload) opID(proc string) string {
 func standing() []asked {
 	ask := func(name, site, tenant string, retries int, topics ...string) asked {
 		return asked{
-			name: name, site: site, timeout: 10 * time.Second, inFlight: 64,
-			Settings: history.Settings{Topics: topics, Tenant: tenant, Enabled: true, MaxRetries: retries, MinDelay: time.Second},
+			name: name, site: site, inFlight: 64,
+			Settings: history.Settings{
+				Topics: topics, Tenant: tenant, Enabled: true, MaxRetries: retries, MinDelay: time.Second, Timeout: usualTimeout,
+			},
 		}
 	}
 	narrow := ask("narrow", siteSlow, "default", 20, topicBurst, topicPosition)
 	narrow.inFlight = 24 // it falls behind at every burst
 	hang := ask("hang", siteHang, "nantes", 20, topicCreated, topicForbidden)
-	hang.timeout = hangTimeout
+	hang.Timeout = hangTimeout
 	return []asked{
 		ask("all", siteGood, "default", 20, "*"),
 		ask("trips", siteFlaky, "default", 20, "trip.*"),

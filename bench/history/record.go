@@ -107,6 +107,7 @@ type Settings struct {
 	Secret     string        `json:"secret,omitempty"`
 	MaxRetries int           `json:"max_retries,omitempty"`
 	MinDelay   time.Duration `json:"min_delay,omitempty"`
+	Timeout    time.Duration `json:"timeout,omitempty"` // of one attempt
 }
 
 // Answer says how a receiver ended an attempt.
