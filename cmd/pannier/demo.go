@@ -133,7 +133,7 @@ func (d *demo) introduce() {
 	if d.options.Duration > 0 {
 		ending = fmt.Sprintf("it ends after %v or with ctrl-c", d.options.Duration)
 	}
-	d.console.print(fmt.Sprintf(`pannier demo: development mode, no keys, everything on loopback; %s
+	d.console.print(fmt.Sprintf(`pannier demo: no keys, everything on loopback; %s
   %d bikes in Nantes post trips and positions, their clock runs %d times faster
   API   %s/v1
   docs  %s/docs

@@ -29,9 +29,9 @@ func (d *demo) summarise(ctx context.Context) error {
 %s
 after %v
   accepted   %d events
-  matched    %d deliveries = %d delivered + %d waiting + %d attempting + %d dead
+  matched    %d = %d delivered + %d waiting + %d attempting + %d dead
   retried    %d attempts
-  latency    %s at the median, %s at the 99th percentile, from accept to the healthy receiver
+  latency    %s (p50), %s (p99), from accept to the healthy receiver
 `, d.table(rows), time.Since(d.started).Round(100*time.Millisecond), t.Accepted, t.Matched, t.Delivered, t.Waiting, t.Attempting, t.Dead,
 		t.Retried, milliseconds(healthy.percentile(0.50)), milliseconds(healthy.percentile(0.99))))
 	return d.verdict(t)

@@ -252,7 +252,7 @@ func scriptHolds(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 var demoEquation = regexp.MustCompile(
-	`matched +(\d+) deliveries = (\d+) delivered \+ (\d+) waiting \+ (\d+) attempting \+ (\d+) dead\n`,
+	`matched +(\d+) = (\d+) delivered \+ (\d+) waiting \+ (\d+) attempting \+ (\d+) dead\n`,
 )
 
 // scriptBalanced checks that the demo's summary adds up and is about something: balanced

@@ -12,6 +12,9 @@ import (
 // topInterval is how often the figures are fetched.
 const topInterval = time.Second
 
+// topPrecision is that of ages.
+const topPrecision = 100 * time.Millisecond
+
 // maxTopicChars bounds the topics of a lane shown in a table.
 const maxTopicChars = 60
 
@@ -111,7 +114,7 @@ func (f figures) laneTable() string {
 	for _, lane := range f.lanes {
 		rows = append(rows, []string{
 			lane.Name, fmt.Sprintf("%.1f", lane.EventsPerSecond), strconv.FormatUint(lane.Backlog, 10),
-			(time.Duration(lane.OldestAgeMS) * time.Millisecond).String(), strconv.Itoa(lane.InFlight),
+			(time.Duration(lane.OldestAgeMS) * time.Millisecond).Round(topPrecision).String(), strconv.Itoa(lane.InFlight),
 			clipped(strings.Join(lane.Topics, ","), maxTopicChars),
 		})
 	}
