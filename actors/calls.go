@@ -83,7 +83,7 @@ func (e *entry) describe(work *engine.SubscriptionWork) {
 	e.mu.Lock()
 	c := e.counts
 	e.mu.Unlock()
-	work.Pending = uint64(max(0, c.records) + max(0, c.flights)) //nolint:gosec // not negative
+	work.Pending = uint64(max(0, c.records) + max(0, c.flights))
 	work.Mailbox = make(map[engine.EventRef]bool)
 	work.Behind = make(map[engine.JournalID][]engine.Range)
 	for _, s := range e.allSlots() {

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -166,7 +167,7 @@ func (e *entry) slotLocked(lane *ingress) *slot {
 func (e *entry) allSlots() []*slot {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.slots[:len(e.slots):len(e.slots)]
+	return slices.Clip(e.slots)
 }
 
 // Take implements delivery.Mailbox.

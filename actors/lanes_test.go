@@ -45,6 +45,7 @@ func (l *life) setEnabled(sub engine.SubscriptionID, enabled bool) {
 // What waited longer than the retention without an attempt becomes dead letters (expired);
 // what had an attempt keeps its retry record, with its event.
 func TestRetentionExpiresWhatWaited(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.lanes = positionsLane(time.Hour)
@@ -96,6 +97,7 @@ func TestRetentionExpiresWhatWaited(t *testing.T) {
 // A topic that passes the rate gets a lane of its own, and loses it when it is quiet; the
 // journal goes when nothing needs it.
 func TestPromotionAndDemotion(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.promote, w.retain = 50, 2*time.Hour
@@ -163,6 +165,7 @@ func TestPromotionAndDemotion(t *testing.T) {
 // A request over two lanes of which one refuses is refused whole: nothing of it is shown or
 // delivered, and it can be posted again.
 func TestPartOfARefusedRequestIsGivenUp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.lanes = positionsLane(time.Hour)
@@ -214,6 +217,7 @@ func TestPartOfARefusedRequestIsGivenUp(t *testing.T) {
 
 // A panic of an ingress actor ends the process: its ledger cannot be trusted any more.
 func TestPanicOfAnIngressActorIsFatal(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		fatal := make(chan error, 1)

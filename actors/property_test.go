@@ -169,6 +169,7 @@ func (x *trial) finish() error {
 // subscription that was enabled when it was accepted, and without a crash exactly once:
 // live, lagging and caught up, on retry, over restarts.
 func TestNothingIsLostWhateverHappens(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		p := drawPlan(r)
 		var failure error

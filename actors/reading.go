@@ -79,7 +79,7 @@ func (s *System) readAt(job readJob) readDone {
 	result := readDone{read: job.read, next: job.read.From}
 	bytes := 0
 	for result.next <= through && len(result.events) < readEvents && bytes < readBytes {
-		limit := int(min(readRecords, through-result.next+1)) //nolint:gosec // at most readRecords
+		limit := int(min(readRecords, through-result.next+1))
 		next, err := lane.journal.Read(result.next, limit, func(_ uint64, record engine.Record) bool {
 			if event := record.Event; event != nil && s.waitsFor(job.entry, lane, event) {
 				result.events = append(result.events, event)

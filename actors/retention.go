@@ -112,13 +112,13 @@ func (s *System) expire(lane *ingress, e *entry, sequence uint64) bool {
 	case <-s.stopped:
 		return false
 	}
-	any := false
+	found := false
 	for _, r := range ranges {
 		n := s.countFor(lane, e, r)
 		if n == 0 {
 			continue
 		}
-		any = true
+		found = true
 		record := engine.Expired{
 			Subscription: e.id, Journal: lane.id, Range: r, Events: uint64(n), ExpiredAt: s.clock(), //nolint:gosec // not negative
 		}
@@ -132,13 +132,13 @@ func (s *System) expire(lane *ingress, e *entry, sequence uint64) bool {
 			s.options.Metrics.DeadEnded(lane.name, engine.ReasonExpired)
 		}
 	}
-	return any
+	return found
 }
 
 // countFor counts the subscription's events in a range.
 func (s *System) countFor(lane *ingress, e *entry, r engine.Range) (n int64) {
 	for from := r.From; from <= r.Through; {
-		limit := int(min(readRecords, r.Through-from+1)) //nolint:gosec // at most readRecords
+		limit := int(min(readRecords, r.Through-from+1))
 		next, err := lane.journal.Read(from, limit, func(_ uint64, record engine.Record) bool {
 			if record.Event != nil && s.waitsFor(e, lane, record.Event) {
 				n++

@@ -11,7 +11,6 @@ package actors
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"sync"
@@ -115,7 +114,7 @@ func Start(o Options) (*System, error) {
 		held: newHeldParts(), before: make(map[engine.SubscriptionID]*endings),
 		stopped: make(chan struct{}),
 	}
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	quiet := slog.New(slog.DiscardHandler)
 	s.library = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
 	s.root = s.library.Root
 	s.guardian = &guardian{fatal: o.Fatal}

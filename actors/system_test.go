@@ -12,6 +12,7 @@ import (
 )
 
 func TestEventReachesEverySubscriptionThatMatches(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		l := w.boot()
@@ -40,6 +41,7 @@ func TestEventReachesEverySubscriptionThatMatches(t *testing.T) {
 // The schedule of the public contract with a crash between each attempt: the timers are in
 // the state, not in the process.
 func TestRetryScheduleOverRestarts(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		end  func(*life)
@@ -50,6 +52,7 @@ func TestRetryScheduleOverRestarts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.answer(failing)
@@ -88,6 +91,7 @@ func TestRetryScheduleOverRestarts(t *testing.T) {
 
 // What does not fit into the mailbox waits in the journal: everything arrives, once.
 func TestFullMailboxBecomesLag(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.answer(func(p pair, n int) engine.Result {
@@ -124,6 +128,7 @@ func TestFullMailboxBecomesLag(t *testing.T) {
 
 // A crash in the middle of a backlog loses nothing.
 func TestCrashWhileLagging(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.answer(func(p pair, n int) engine.Result {
@@ -156,6 +161,7 @@ func TestCrashWhileLagging(t *testing.T) {
 }
 
 func TestSleepingSubscriptionIsWokenForItsRetry(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.answer(func(p pair, n int) engine.Result {
@@ -178,6 +184,7 @@ func TestSleepingSubscriptionIsWokenForItsRetry(t *testing.T) {
 // A delivery that crashes its subscription's actor again and again is quarantined; its
 // neighbours are delivered.
 func TestQuarantine(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.answer(func(p pair, n int) engine.Result {
@@ -212,6 +219,7 @@ func TestQuarantine(t *testing.T) {
 }
 
 func TestDedicatedLane(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.lanes = []engine.LaneConfig{{
@@ -246,6 +254,7 @@ func TestDedicatedLane(t *testing.T) {
 
 // A request over two lanes is whole or not there at all.
 func TestBatchOverLanes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.lanes = []engine.LaneConfig{{

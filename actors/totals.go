@@ -105,7 +105,7 @@ func (s *System) noteInsert(record engine.RetryRecord) {
 
 // Stats implements engine.Deliveries.
 func (s *System) Stats() engine.StatsView {
-	view := engine.StatsView{Dead: uint64(max(0, s.totals.dead.Load()))} //nolint:gosec // not negative
+	view := engine.StatsView{Dead: uint64(max(0, s.totals.dead.Load()))}
 	for _, lane := range s.lanes.all() {
 		view.Accepted += lane.totals.accepted.Load()
 		view.Matched += lane.totals.matched.Load()
@@ -119,8 +119,8 @@ func (s *System) Stats() engine.StatsView {
 			waiting += int64(queued) + int64(behind) //nolint:gosec // far below 2^63
 		}
 	}
-	view.Waiting = uint64(waiting)                            //nolint:gosec // not negative
-	view.Attempting = uint64(max(0, s.totals.flights.Load())) //nolint:gosec // not negative
+	view.Waiting = uint64(waiting)
+	view.Attempting = uint64(max(0, s.totals.flights.Load()))
 	view.Pending = view.Waiting + view.Attempting
 	return view
 }

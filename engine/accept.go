@@ -201,7 +201,7 @@ func (r *request) parts() (events []*Event, parts map[string]*Part) {
 	events = make([]*Event, len(r.drafts))
 	parts = make(map[string]*Part, 1)
 	for i := range r.drafts {
-		if _, known := r.known[uint32(i)]; known { //nolint:gosec // bounded by MaxBatchEvents
+		if _, known := r.known[uint32(i)]; known {
 			continue
 		}
 		d := &r.drafts[i]
@@ -340,7 +340,7 @@ func (r *request) appendRequest(events []*Event, parts map[string]*Part) error {
 	record := &Request{Key: r.key, Digest: r.digest(), Known: make(map[uint32]string), AcceptedAt: r.engine.clock()}
 	ids := r.ids(events)
 	for i, id := range ids {
-		record.Known[uint32(i)] = id //nolint:gosec // bounded by MaxBatchEvents
+		record.Known[uint32(i)] = id
 	}
 	var lane string
 	for name, part := range parts {
@@ -355,7 +355,7 @@ func (r *request) appendRequest(events []*Event, parts map[string]*Part) error {
 func (r *request) ids(events []*Event) []string {
 	ids := make([]string, len(r.drafts))
 	for i := range r.drafts {
-		if id, known := r.known[uint32(i)]; known { //nolint:gosec // bounded by MaxBatchEvents
+		if id, known := r.known[uint32(i)]; known {
 			ids[i] = id
 			continue
 		}

@@ -196,19 +196,12 @@ func (e *Engine) Feed(ctx context.Context, caller Caller, id SubscriptionID, fil
 		if event.Directed != "" || !e.table.WasFor(event, id) {
 			return true
 		}
-		if filter.UndeliveredOnly {
-			open, err := c.mayBeOpen(ctx, event)
-			if err != nil || !open {
-				failed = err
-				return err == nil
-			}
-		}
-		view, err := c.viewInOrder(ctx, event)
+		view, wanted, err := c.feedView(ctx, event, filter)
 		if err != nil {
 			failed = err
 			return false
 		}
-		if filter.UndeliveredOnly && view.State == DeliveryDelivered {
+		if !wanted {
 			return true
 		}
 		if len(listed.Items) == page.Limit {
@@ -220,6 +213,17 @@ func (e *Engine) Feed(ctx context.Context, caller Caller, id SubscriptionID, fil
 		return true
 	})
 	return listed, cmp.Or(failed, err)
+}
+
+// feedView describes the delivery of an event, if the filter wants it.
+func (c *classifier) feedView(ctx context.Context, event *Event, filter FeedFilter) (view DeliveryView, wanted bool, err error) {
+	if filter.UndeliveredOnly {
+		if open, err := c.mayBeOpen(ctx, event); err != nil || !open {
+			return view, false, err
+		}
+	}
+	view, err = c.viewInOrder(ctx, event)
+	return view, !filter.UndeliveredOnly || view.State != DeliveryDelivered, err
 }
 
 // EventDeliveries lists the deliveries of one event, by subscription. Errors: not_found,
@@ -345,7 +349,7 @@ func (e *Engine) Attempts(ctx context.Context, caller Caller, id string, page Pa
 		return Listed[Attempt]{}, err
 	}
 	_, sub, _ := ParseDeliveryID(id)
-	key := DeliveryKey{}
+	var key DeliveryKey
 	if dead != nil {
 		key = dead.Key
 	} else {

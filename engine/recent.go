@@ -127,7 +127,7 @@ func (a *Answer) Complete(request *Request, events []*Event) {
 	a.IDs = make([]string, len(request.Known)+len(events))
 	next := 0
 	for i := range a.IDs {
-		if id, known := request.Known[uint32(i)]; known { //nolint:gosec // bounded by MaxBatchEvents
+		if id, known := request.Known[uint32(i)]; known {
 			a.IDs[i] = id
 			continue
 		}

@@ -148,10 +148,9 @@ func (t *Table) versionAt(handle Handle, revision uint64) *Subscription {
 	if v := t.latest[handle]; v.Revision <= revision {
 		return v
 	}
-	versions := t.superseded[handle]
-	for i := len(versions) - 1; i >= 0; i-- {
-		if versions[i].Revision <= revision {
-			return versions[i]
+	for _, v := range slices.Backward(t.superseded[handle]) {
+		if v.Revision <= revision {
+			return v
 		}
 	}
 	return nil
@@ -193,7 +192,7 @@ func (t *Table) Known(id SubscriptionID) (Handle, bool) {
 
 // List gives up to limit subscriptions after a handle, in order of creation, that keep
 // wants; next is the handle to go on after.
-func (t *Table) List(after int, limit int, keep func(*Subscription) bool) (page []*Subscription, next int) {
+func (t *Table) List(after, limit int, keep func(*Subscription) bool) (page []*Subscription, next int) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for i := after + 1; i < len(t.latest); i++ {

@@ -35,15 +35,12 @@ func (e *Engine) walkTo(ctx context.Context, journals []LaneJournal, window Wind
 		if err != nil || len(group) == 0 {
 			return err
 		}
+		if !window.Until.IsZero() && !group[0].AcceptedAt.Before(window.Until) {
+			return nil
+		}
 		for _, event := range group {
-			milli := event.AcceptedAt.UnixMilli()
-			if !window.Until.IsZero() && !event.AcceptedAt.Before(window.Until) {
-				return nil
-			}
-			if event.AcceptedAt.Before(window.Since) || !after.before(milli, event.ID) {
-				continue
-			}
-			if !visit(event) {
+			wanted := !event.AcceptedAt.Before(window.Since) && after.before(event.AcceptedAt.UnixMilli(), event.ID)
+			if wanted && !visit(event) {
 				return nil
 			}
 		}
@@ -91,7 +88,7 @@ type journalSource struct {
 
 func (s *journalSource) fill() error {
 	for len(s.buffer) == 0 && s.next <= s.lane.Frontier {
-		limit := int(min(walkChunk, s.lane.Frontier-s.next+1)) //nolint:gosec // at most walkChunk
+		limit := int(min(walkChunk, s.lane.Frontier-s.next+1))
 		next, err := s.lane.Journal.Read(s.next, limit, func(_ uint64, record Record) bool {
 			if record.Event != nil && !s.dropped.Has(record.Event) {
 				s.buffer = append(s.buffer, record.Event)

@@ -52,9 +52,10 @@ func TestProbesDouble(t *testing.T) {
 	t.Parallel()
 	c := openCircuit()
 	now := c.OpenedAt
-	for _, want := range []time.Duration{5, 10, 20, 40, 80, 160, 300, 300} {
-		if got := c.ProbeAt.Sub(now); got != want*time.Second {
-			t.Fatalf("probe after %v, want %v", got, want*time.Second)
+	for _, seconds := range []int{5, 10, 20, 40, 80, 160, 300, 300} {
+		want := time.Duration(seconds) * time.Second
+		if got := c.ProbeAt.Sub(now); got != want {
+			t.Fatalf("probe after %v, want %v", got, want)
 		}
 		now = c.ProbeAt
 		c.Failed(now, true)

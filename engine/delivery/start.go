@@ -19,20 +19,22 @@ func (m *Machine) startWork(now time.Time) {
 		if len(m.flights) >= m.sub.MaxInFlight || !m.rate.allow(now) {
 			return
 		}
-		turn := m.turn % (len(m.lanes) + 1)
-		m.turn = turn + 1
-		started := false
-		if turn == 0 {
-			started = m.startDue(now)
-		} else {
-			started = m.startFirst(m.lanes[turn-1], now, false)
-		}
-		if started {
+		if m.startNext(now) {
 			idle = 0
 		} else {
 			idle++
 		}
 	}
+}
+
+// startNext starts an attempt of whose turn it is, if there is one.
+func (m *Machine) startNext(now time.Time) bool {
+	turn := m.turn % (len(m.lanes) + 1)
+	m.turn = turn + 1
+	if turn == 0 {
+		return m.startDue(now)
+	}
+	return m.startFirst(m.lanes[turn-1], now, false)
 }
 
 // startDue attempts the retry record that is due first. Retries may hold half of the

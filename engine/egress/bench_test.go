@@ -36,6 +36,7 @@ func BenchmarkSend(b *testing.B) {
 }
 
 func benchmarkSend(b *testing.B, address string, size int) {
+	b.Helper()
 	sender := newSender(b, egress.SenderOptions{})
 	s := newSubscription("http://" + address + "/hooks")
 	event := newEvent()
@@ -56,6 +57,7 @@ func benchmarkSend(b *testing.B, address string, size int) {
 
 // bareReceiver answers a request of known length without looking into it.
 func bareReceiver(b *testing.B) string {
+	b.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

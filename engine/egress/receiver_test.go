@@ -34,32 +34,29 @@ type receivedRequest struct {
 }
 
 // newReceiver serves each request of each connection with serve until serve returns false.
-func newReceiver(t testing.TB, serve func(conn *net.TCPConn, request receivedRequest) bool) *receiver {
-	t.Helper()
-	return newReceiverAt(t, "127.0.0.1:0", serve)
+func newReceiver(tb testing.TB, serve func(conn *net.TCPConn, request receivedRequest) bool) *receiver {
+	tb.Helper()
+	return newReceiverAt(tb, "127.0.0.1:0", serve)
 }
 
-func newReceiverAt(t testing.TB, address string, serve func(*net.TCPConn, receivedRequest) bool) *receiver {
-	t.Helper()
+func newReceiverAt(tb testing.TB, address string, serve func(*net.TCPConn, receivedRequest) bool) *receiver {
+	tb.Helper()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r := &receiver{listener: listener, done: make(chan struct{})}
-	r.open.Add(1)
-	go func() {
-		defer r.open.Done()
+	r.open.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
 			r.connections.Add(1)
-			r.open.Add(1)
-			go r.converse(conn.(*net.TCPConn), serve)
+			r.open.Go(func() { r.converse(conn.(*net.TCPConn), serve) })
 		}
-	}()
-	t.Cleanup(func() {
+	})
+	tb.Cleanup(func() {
 		close(r.done)
 		_ = listener.Close()
 		r.open.Wait()
@@ -68,7 +65,6 @@ func newReceiverAt(t testing.TB, address string, serve func(*net.TCPConn, receiv
 }
 
 func (r *receiver) converse(conn *net.TCPConn, serve func(*net.TCPConn, receivedRequest) bool) {
-	defer r.open.Done()
 	defer conn.Close()
 	defer context.AfterFunc(closed(r.done), func() { _ = conn.Close() })()
 	reader := bufio.NewReader(conn)
@@ -120,8 +116,8 @@ func answering(text string, keep bool) func(*net.TCPConn, receivedRequest) bool 
 const noContent = "HTTP/1.1 204 No Content\r\n\r\n"
 
 // newSender is a sender that may reach loopback.
-func newSender(t testing.TB, options egress.SenderOptions) *egress.Sender {
-	t.Helper()
+func newSender(tb testing.TB, options egress.SenderOptions) *egress.Sender {
+	tb.Helper()
 	if options.Guard == nil {
 		options.Guard = egress.NewGuard(egress.GuardOptions{
 			AllowInsecure: true, AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
@@ -129,7 +125,7 @@ func newSender(t testing.TB, options egress.SenderOptions) *egress.Sender {
 	}
 	options.Version = "1.2.3"
 	sender := egress.NewSender(options)
-	t.Cleanup(sender.Close)
+	tb.Cleanup(sender.Close)
 	return sender
 }
 

@@ -102,8 +102,7 @@ func phraseOf(err error) string {
 
 // phraseOfCall names the system call's error or the end of the stream behind err.
 func phraseOfCall(err error) string {
-	var number syscall.Errno
-	if errors.As(err, &number) {
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
 		switch number {
 		case syscall.ECONNREFUSED:
 			return phraseRefused

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -63,9 +64,7 @@ func build(ctx context.Context, request *engine.SendRequest, to *target, now tim
 	event := request.Event
 	body := event.Body()
 	headers := make(http.Header, len(to.headers)+perRequestHeaders)
-	for name, values := range to.headers {
-		headers[name] = values
-	}
+	maps.Copy(headers, to.headers)
 	values := []string{
 		event.ID,
 		strconv.FormatInt(now.Unix(), 10),

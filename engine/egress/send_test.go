@@ -188,7 +188,8 @@ func TestRedirectsAreNeverFollowed(t *testing.T) {
 			t.Parallel()
 			to := newReceiver(t, answering(fmt.Sprintf(
 				"HTTP/1.1 %d x\r\nLocation: %s\r\nRefresh: 0; url=%[2]s\r\nAlt-Svc: h2=%[3]q\r\nContent-Length: 0\r\n\r\n",
-				status, elsewhere.url(), elsewhere.listener.Addr()), true))
+				status, elsewhere.url(), elsewhere.listener.Addr(),
+			), true))
 			s := newSubscription(to.url())
 			sender := newSender(t, egress.SenderOptions{})
 			for range 2 {
@@ -239,7 +240,8 @@ func TestConnectionIsKept(t *testing.T) {
 		t.Run(strconv.Itoa(body), func(t *testing.T) {
 			t.Parallel()
 			to := newReceiver(t, answering(fmt.Sprintf(
-				"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", body, strings.Repeat("x", body)), true))
+				"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", body, strings.Repeat("x", body),
+			), true))
 			sender, s := newSender(t, egress.SenderOptions{}), newSubscription(to.url())
 			for range 5 {
 				got := sender.Send(t.Context(), attempt(s))
