@@ -174,7 +174,7 @@ func (m *Machine) resume(f *flight, now time.Time) {
 // watermark no longer waits for them.
 func (m *Machine) spillSlow(now time.Time) {
 	for _, f := range m.flights {
-		if !f.kept && now.Sub(f.started) >= engine.SpillAfter {
+		if !f.kept && now.Sub(f.since) >= engine.SpillAfter {
 			m.keep(f, engine.Result{}, m.circuit.Own(f.started))
 		}
 	}

@@ -103,6 +103,7 @@ type flight struct {
 	live    bool  // came by mailbox
 	kept    bool  // its retry record is on disk or on its way
 	probe   bool
+	since   time.Time // in memory: the wait in the mailbox counts for SpillAfter
 	started time.Time
 }
 
@@ -305,7 +306,7 @@ func (m *Machine) nextWake(now time.Time) time.Time {
 	}
 	for _, f := range m.flights {
 		if !f.kept {
-			consider(f.started.Add(engine.SpillAfter))
+			consider(f.since.Add(engine.SpillAfter))
 		}
 	}
 	for _, l := range m.lanes {

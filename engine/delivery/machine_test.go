@@ -226,6 +226,24 @@ func TestSlowFirstAttemptIsSpilled(t *testing.T) {
 	}
 }
 
+// The wait in the mailbox counts: 5 s in memory is 5 s, wherever they were spent.
+func TestWaitInTheMailboxCountsForTheSpill(t *testing.T) {
+	t.Parallel()
+	r := newRig(subscription())
+	r.inbox.put(r.now, 1)
+	r.now = r.now.Add(engine.SpillAfter - time.Second)
+	if out := r.step(); len(out.Attempts) != 1 {
+		t.Fatalf("attempts = %d, want 1", len(out.Attempts))
+	}
+	if got, want := r.wake, r.now.Add(time.Second); !got.Equal(want) {
+		t.Errorf("wake = %v, want %v", got, want)
+	}
+	r.now = r.wake
+	if kept, _ := count[engine.PutRetryRecord](r.step().Writes); kept != 1 {
+		t.Errorf("spilled records = %d, want 1", kept)
+	}
+}
+
 func TestInterruptedUsesNothingUp(t *testing.T) {
 	t.Parallel()
 	r := newRig(subscription())

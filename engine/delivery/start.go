@@ -84,11 +84,12 @@ func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
 		return true
 	}
 	m.read(l)
+	since, _ := m.mailbox.Oldest(l.journal)
 	event, found := m.mailbox.Take(l.journal)
 	if !found {
 		return false
 	}
-	m.beginFirst(l, event, true, now, probe)
+	m.beginFirst(l, event, true, now, probe).since = since
 	return true
 }
 
@@ -128,13 +129,14 @@ func (m *Machine) waitsIn(l *lane) bool {
 	return l.unread() != nil
 }
 
-func (m *Machine) beginFirst(l *lane, event *engine.Event, live bool, now time.Time, probe bool) {
+func (m *Machine) beginFirst(l *lane, event *engine.Event, live bool, now time.Time, probe bool) *flight {
 	f := &flight{
-		key: event.Key(), event: event, lane: l, live: live, started: now, probe: probe,
+		key: event.Key(), event: event, lane: l, live: live, since: now, started: now, probe: probe,
 		record: engine.RetryRecord{Subscription: m.sub.ID, Key: event.Key()},
 	}
 	l.inFlight++
 	m.begin(f)
+	return f
 }
 
 func (m *Machine) beginRetry(record engine.RetryRecord, now time.Time, probe bool) {
