@@ -101,7 +101,7 @@ type Report struct {
 	Kills       int
 	Lost        int // pairs without an end
 	Repeats     []Repeat
-	LateRepeats int // of successes more than PromptWindow before their kill
+	HeldRepeats int // of successes more than PromptWindow before their kill
 
 	Counts map[Rule]int // violations
 	Shown  []Violation  // the first of each rule

@@ -58,7 +58,7 @@ func repeats(m *model, r *Report) {
 				Subscription: p.key.name, Event: p.key.ref, Before: kill.From - a.Ended,
 			})
 			if kill.From-a.Ended > PromptWindow {
-				r.LateRepeats++
+				r.HeldRepeats++
 			}
 		}
 	}

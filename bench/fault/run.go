@@ -39,7 +39,7 @@ type Config struct {
 // The defaults of Config.
 const (
 	DefaultMinLife = 300 * time.Millisecond
-	DefaultMaxLife = 4 * time.Second
+	DefaultMaxLife = 3 * time.Second
 	DefaultCalm    = 1500 * time.Millisecond
 	DefaultSettle  = 60 * time.Second
 )
@@ -206,8 +206,10 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// laneFile configures a dedicated lane, so that batches span journals.
-const laneFile = `lanes:
+// laneFile configures a dedicated lane, so that batches span journals, and has bursts
+// promoted to lanes of their own on the way.
+const laneFile = `auto_promote_rate: 15
+lanes:
   - name: positions
     topics: ["vehicle.position"]
     window_share: 0.5

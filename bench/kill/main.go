@@ -34,12 +34,16 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	seed := flags.Uint64("seed", 0, "repeat the decisions of an earlier run; 0 chooses one")
 	keep := flags.String("keep", "", "keep data, logs and history in this new `folder`")
 	binary := flags.String("binary", "", "try this `file` instead of building the server")
+	maxLife := flags.Duration("max-life", fault.DefaultMaxLife, "the longest life of the server; from 15s on busy topics are promoted")
 	quiet := flags.Bool("quiet", false, "do not report each round")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
+	}
+	if *maxLife < fault.DefaultMinLife {
+		return fmt.Errorf("--max-life: must be at least %v", fault.DefaultMinLife)
 	}
 	if *quiet {
 		progress = nil
@@ -57,7 +61,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	result, err := fault.Run(ctx, fault.Config{
 		Binary: *binary, Dir: dir, Seed: *seed, Rounds: *rounds, MinLife: fault.DefaultMinLife,
-		MaxLife: fault.DefaultMaxLife, Calm: fault.DefaultCalm, Settle: fault.DefaultSettle, Progress: progress,
+		MaxLife: *maxLife, Calm: fault.DefaultCalm, Settle: fault.DefaultSettle, Progress: progress,
 	})
 	if err != nil {
 		return fmt.Errorf("seed %d: %w", *seed, err)

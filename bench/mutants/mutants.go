@@ -87,8 +87,8 @@ var mutants = []mutant{
 		edits: []edit{
 			{
 				file: "engine/delivery/start.go",
-				old:  "	m.begin(f)\n}",
-				new:  "	m.begin(f)\n\tif live {\n\t\tm.out.Discharged = append(m.out.Discharged, f.key.Event)\n\t}\n}",
+				old:  "	m.begin(f)\n	return f\n}",
+				new:  "	m.begin(f)\n\tif live {\n\t\tm.out.Discharged = append(m.out.Discharged, f.key.Event)\n\t}\n\treturn f\n}",
 			},
 			{
 				file: "engine/delivery/end.go",
@@ -119,8 +119,8 @@ var mutants = []mutant{
 			},
 			{
 				file: "actors/attempts.go",
-				old:  "	if version.Deleted {\n\t\treturn // no attempt starts after the deletion was answered\n\t}\n",
-				new:  "",
+				old:  "	if version.Deleted {\n\t\t// No attempt starts",
+				new:  "	if false {\n\t\t// No attempt starts",
 			},
 		},
 	},
@@ -130,12 +130,11 @@ var mutants = []mutant{
 		wants: []check.Rule{check.NoLoss},
 		edits: []edit{{
 			file: "actors/attempts.go",
-			old:  "	ended.result = p.system.sender.Send(",
-			new: `	if !version.Matches(ended.event.Topic, ended.event.Tenant) {
-		ended.result = engine.Result{Outcome: engine.OutcomeSuccess}
-		return
+			old:  "	return event, p.system.sender.Send(",
+			new: `	if !version.Matches(event.Topic, event.Tenant) {
+		return event, engine.Result{Outcome: engine.OutcomeSuccess}
 	}
-	ended.result = p.system.sender.Send(`,
+	return event, p.system.sender.Send(`,
 		}},
 	},
 	{
