@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"container/heap"
 	"context"
 	"sync"
 	"time"
@@ -17,23 +18,24 @@ const (
 )
 
 // attempts is the sender pool: attempts run on its workers, never on an actor's goroutine,
-// and their ends come back as messages. A lane that is at its cap makes its attempts wait
-// here, in order, without holding a worker. Safe for concurrent use.
+// and their ends come back as messages. An attempt for which there is no place (see share)
+// waits here without holding a worker. Safe for concurrent use.
 type attempts struct {
 	system *System
 	work   chan attemptJob
 
 	mu      sync.Mutex
 	running int // over all lanes
-	waiting []attemptJob
+	shares  map[shareKey]*share
+	turn    uint64
 	workers sync.WaitGroup
 	ctx     context.Context
 	cancel  context.CancelFunc
 }
 
 type attemptJob struct {
-	entry   *entry
-	lane    *ingress // of the event
+	shareKey
+
 	attempt delivery.Attempt
 }
 
@@ -46,30 +48,21 @@ type attemptEnded struct {
 
 func newAttempts(s *System) *attempts {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &attempts{system: s, work: make(chan attemptJob), ctx: ctx, cancel: cancel}
+	return &attempts{system: s, work: make(chan attemptJob), shares: make(map[shareKey]*share), ctx: ctx, cancel: cancel}
 }
 
-// submit starts an attempt, or keeps it until its lane has room.
+// submit starts an attempt, or keeps it until there is a place for it.
 func (p *attempts) submit(job attemptJob) {
 	p.mu.Lock()
-	if p.running >= maxAttempts {
-		p.waiting = append(p.waiting, job)
+	s := p.share(job.shareKey)
+	if len(s.delayed) > 0 || !p.mayStart(s) {
+		p.delay(s, job)
 		p.mu.Unlock()
 		return
 	}
-	if job.lane.attempting >= job.lane.maxInFlight {
-		job.lane.delayed = append(job.lane.delayed, job)
-		p.mu.Unlock()
-		return
-	}
-	p.beginLocked(job)
+	p.begin(s)
 	p.mu.Unlock()
 	p.start(job)
-}
-
-func (p *attempts) beginLocked(job attemptJob) {
-	p.running++
-	job.lane.attempting++
 }
 
 func (p *attempts) start(job attemptJob) {
@@ -88,8 +81,7 @@ func (p *attempts) worker(job attemptJob) {
 	idle := time.NewTimer(workerIdle)
 	defer idle.Stop()
 	for {
-		p.run(job)
-		if next, more := p.next(job); more {
+		if next, more := p.next(job, p.run(job)); more {
 			job = next
 			continue
 		}
@@ -104,50 +96,51 @@ func (p *attempts) worker(job attemptJob) {
 	}
 }
 
-// next ends a job's share of the caps and takes a job that waited for it.
-func (p *attempts) next(ended attemptJob) (attemptJob, bool) {
+// next gives the place of a job back and takes a job that waited for it; what else may
+// start now does so on other workers.
+func (p *attempts) next(ended attemptJob, outcome engine.Outcome) (attemptJob, bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.running--
-	lane := ended.lane
-	lane.attempting--
-	if len(lane.delayed) > 0 && lane.attempting < lane.maxInFlight {
-		job := lane.delayed[0]
-		lane.delayed[0] = attemptJob{}
-		lane.delayed = lane.delayed[1:]
-		p.beginLocked(job)
-		return job, true
+	full := p.running == maxAttempts
+	p.end(ended.shareKey, outcome)
+	var jobs []attemptJob
+	if full || len(ended.lane.line) > 0 {
+		jobs = p.takeAllDelayed(ended.lane, full)
 	}
-	for i, job := range p.waiting {
-		if job.lane.attempting < job.lane.maxInFlight {
-			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
-			p.beginLocked(job)
-			return job, true
-		}
+	p.mu.Unlock()
+	if len(jobs) == 0 {
+		return attemptJob{}, false
 	}
-	return attemptJob{}, false
+	for _, job := range jobs[1:] {
+		p.start(job)
+	}
+	return jobs[0], true
 }
 
-func (p *attempts) run(job attemptJob) {
-	ended := attemptEnded{key: job.attempt.Key, event: job.attempt.Event}
-	defer func() { job.entry.send(ended) }()
-	ended.result = engine.Result{Outcome: engine.OutcomeInterrupted}
+// run makes an attempt, if it is still to be made, and tells the subscription how it ended.
+func (p *attempts) run(job attemptJob) engine.Outcome {
+	event, result := p.attempt(job)
+	job.entry.send(attemptEnded{key: job.attempt.Key, event: event, result: result})
+	return result.Outcome
+}
+
+func (p *attempts) attempt(job attemptJob) (*engine.Event, engine.Result) {
+	event := job.attempt.Event
 	if p.ctx.Err() != nil {
-		return
+		return event, engine.Result{Outcome: engine.OutcomeInterrupted}
 	}
 	version := p.system.table.Latest(job.entry.handle)
 	if version.Deleted {
-		return // no attempt starts after the deletion was answered
+		// No attempt starts after the deletion was answered.
+		return event, engine.Result{Outcome: engine.OutcomeInterrupted}
 	}
-	if ended.event == nil {
-		ended.event = p.system.fetch(p.ctx, job.attempt.Record)
-		if ended.event == nil {
-			ended.result = engine.Result{Outcome: engine.OutcomeFailure, Error: "the event's body is gone"}
-			return
-		}
+	if event == nil {
+		event = p.system.fetch(p.ctx, job.attempt.Record)
 	}
-	ended.result = p.system.sender.Send(p.ctx, &engine.SendRequest{
-		Event: ended.event, Subscription: version, Number: job.attempt.Number, Lane: job.lane.name,
+	if event == nil {
+		return nil, engine.Result{Outcome: engine.OutcomeFailure, Error: "the event's body is gone"}
+	}
+	return event, p.system.sender.Send(p.ctx, &engine.SendRequest{
+		Event: event, Subscription: version, Number: job.attempt.Number, Lane: job.lane.name,
 	})
 }
 
@@ -162,11 +155,13 @@ func (p *attempts) inLane(lane *ingress) int {
 func (p *attempts) interrupt() {
 	p.cancel()
 	p.mu.Lock()
-	waiting := p.waiting
-	p.waiting = nil
-	for _, lane := range p.system.lanes.all() {
-		waiting = append(waiting, lane.delayed...)
-		lane.delayed = nil
+	var waiting []attemptJob
+	for _, s := range p.shares {
+		waiting = append(waiting, s.delayed...)
+		s.delayed = nil
+		if s.place >= 0 {
+			heap.Remove(&s.lane.line, s.place)
+		}
 	}
 	p.mu.Unlock()
 	for _, job := range waiting {

@@ -83,7 +83,7 @@ func checkIdleMemory(t *testing.T, name string, subscriptions int, topics topics
 		for round := range 2 { // the first makes what the runtime and the library keep for reuse
 			start := heapBytes()
 			for range events {
-				m.publish(t, moved(round))
+				m.publish(t, moved(round), 1)
 			}
 			pass(time.Minute) // they are retired
 			rested = perOne(start, heapBytes(), activeSubscriptions)
@@ -148,7 +148,7 @@ func seedVersions(tb testing.TB, dir string, n int, topics topicsOf) {
 			Topics: topics(i), Enabled: true, Secrets: []engine.ValidSecret{{Secret: signature.NewSecret()}},
 			Retry:   retry.Schedule{MaxRetries: 5, MinDelay: 10 * time.Second, MaxDelay: 30 * time.Minute},
 			Timeout: engine.MaxTimeout, Success: engine.SuccessBelow400, MaxInFlight: 64,
-			CreatedAt: now, UpdatedAt: now, Version: 1, Revision: uint64(i + 1), //nolint:gosec // not negative
+			CreatedAt: now, UpdatedAt: now, Version: 1, Revision: uint64(i + 1),
 		}
 		if err := state.Write([]engine.Write{engine.PutVersion{Subscription: version}}, nil); err != nil {
 			tb.Fatal(err)

@@ -73,7 +73,7 @@ type ingress struct {
 
 	// Guarded by the sender pool.
 	attempting int
-	delayed    []attemptJob
+	line       line
 
 	// Owned by the actor.
 	ledger    *ledger.Ledger

@@ -20,13 +20,13 @@ type member struct {
 }
 
 // newMember starts a member on empty journals in memory; it is stopped with the test.
-func newMember(tb testing.TB, snapshot *engine.Snapshot, state engine.State, sender engine.Sender) *member {
+func newMember(tb testing.TB, snapshot *engine.Snapshot, state engine.State, sender engine.Sender, lanes ...engine.LaneConfig) *member {
 	tb.Helper()
 	m := &member{table: engine.NewTable(snapshot.Versions)}
 	recent, dropped, history := engine.NewRecent(), engine.NewDroppedBatches(nil), noHistory{}
 	system, err := actors.Start(actors.Options{
 		Table: m.table, State: state, History: history, Sender: sender, Recent: recent, Dropped: dropped,
-		Snapshot: snapshot, Retention: 72 * time.Hour,
+		Snapshot: snapshot, Lanes: lanes, Retention: 72 * time.Hour,
 		OpenJournal: func(lane engine.LaneRecord, _ uint64) (engine.Journal, error) {
 			return storage.NewMemoryJournal(lane.Journal), nil
 		},
@@ -52,11 +52,11 @@ func newMember(tb testing.TB, snapshot *engine.Snapshot, state engine.State, sen
 	return m
 }
 
-// subscribe makes n subscriptions to everything.
-func (m *member) subscribe(tb testing.TB, n int) {
+// subscribe makes n subscriptions to one pattern.
+func (m *member) subscribe(tb testing.TB, n int, pattern string) {
 	tb.Helper()
 	spec := engine.DefaultSpec()
-	spec.URL, spec.Topics = "https://city.example/hooks", []string{"*"}
+	spec.URL, spec.Topics = "https://city.example/hooks", []string{pattern}
 	for range n {
 		if _, err := m.engine.CreateSubscription(context.Background(), engine.Caller{Role: engine.RoleAdmin}, spec); err != nil {
 			tb.Fatal(err)
@@ -64,16 +64,19 @@ func (m *member) subscribe(tb testing.TB, n int) {
 	}
 }
 
-// accept accepts one event that gets its id from the member.
-func (m *member) accept(topic string) error {
-	drafts := []engine.Draft{{Topic: topic, Data: []byte(`{}`)}}
+// accept accepts a request of n events that get their ids from the member.
+func (m *member) accept(topic string, n int) error {
+	drafts := make([]engine.Draft, n)
+	for i := range drafts {
+		drafts[i] = engine.Draft{Topic: topic, Data: []byte(`{}`)}
+	}
 	_, err := m.engine.Accept(context.Background(), engine.Caller{Role: engine.RoleAdmin}, drafts, "")
 	return err
 }
 
-func (m *member) publish(tb testing.TB, topic string) {
+func (m *member) publish(tb testing.TB, topic string, n int) {
 	tb.Helper()
-	if err := m.accept(topic); err != nil {
+	if err := m.accept(topic, n); err != nil {
 		tb.Fatal(err)
 	}
 }

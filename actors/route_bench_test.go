@@ -26,7 +26,7 @@ func BenchmarkRoute(b *testing.B) {
 					<-room
 				}
 			}})
-			m.subscribe(b, fanOut)
+			m.subscribe(b, fanOut, "*")
 			events := (b.N + fanOut - 1) / fanOut
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -35,7 +35,7 @@ func BenchmarkRoute(b *testing.B) {
 				accepting.Go(func() {
 					for i := p; i < events; i += producers {
 						room <- struct{}{}
-						if err := m.accept("trip.created"); err != nil {
+						if err := m.accept("trip.created", 1); err != nil {
 							b.Error(err)
 							<-room
 							return

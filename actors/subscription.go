@@ -238,7 +238,7 @@ func (a *subscriptionActor) performThen(effects delivery.Effects, durable func()
 	}
 	s.discharge(effects.Discharged)
 	for _, attempt := range effects.Attempts {
-		s.attempts.submit(attemptJob{entry: e, lane: s.ingressOf(attempt.Key.Event.Journal), attempt: attempt})
+		s.attempts.submit(attemptJob{shareKey: shareKey{e, s.ingressOf(attempt.Key.Event.Journal)}, attempt: attempt})
 	}
 	for _, read := range effects.Reads {
 		a.pending++
