@@ -37,7 +37,8 @@ type options struct {
 	measure time.Duration // alone, and again with trouble
 	rate    int           // healthy events a second; each has healthySubscriptions deliveries
 	flood   int           // flooding events a second
-	backlog int           // deliveries of the endpoint that does not answer
+	backlog int           // deliveries of each endpoint that does not answer
+	holes   int           // such endpoints
 	binary  string        // "": built
 }
 
@@ -48,7 +49,8 @@ func main() {
 	flag.DurationVar(&o.measure, "measure", 10*time.Second, "how long each half of a run is measured")
 	flag.IntVar(&o.rate, "rate", 100, "healthy events a second, each to 20 subscriptions")
 	flag.IntVar(&o.flood, "flood", 2000, "events a second of the flooded lane")
-	flag.IntVar(&o.backlog, "backlog", 20_000, "deliveries due to the endpoint that does not answer")
+	flag.IntVar(&o.backlog, "backlog", 20_000, "deliveries due to each endpoint that does not answer")
+	flag.IntVar(&o.holes, "black-holes", 1, "endpoints that do not answer; those beyond the first keep the server's timeout of 30 s")
 	flag.StringVar(&o.binary, "binary", "", "server to measure; built when not given")
 	flag.Parse()
 	if *short {
@@ -65,7 +67,7 @@ func main() {
 
 // measure makes the paired runs, prints their table and judges them.
 func measure(ctx context.Context, o options, short bool, out, progress io.Writer) error {
-	if o.runs < 1 || o.rate < 1 || o.flood < 1 || o.backlog < 1 || o.measure < time.Second {
+	if o.runs < 1 || o.rate < 1 || o.flood < 1 || o.backlog < 1 || o.holes < 1 || o.measure < time.Second {
 		return fmt.Errorf("every option must be at least 1, and each half at least a second")
 	}
 	folder, err := os.MkdirTemp("", "pannier-isolation-")
@@ -107,8 +109,8 @@ func (p pair) used() float64 {
 }
 
 func report(out io.Writer, o options, pairs []pair) {
-	_, _ = fmt.Fprintf(out, "%d healthy events/s to %d subscriptions; flood %d events/s; black hole with %d deliveries due; %v each\n",
-		o.rate, healthySubscriptions, o.flood, o.backlog, o.measure)
+	_, _ = fmt.Fprintf(out, "%d healthy events/s to %d subscriptions; flood %d events/s; %d black holes with %d deliveries due; %v each\n",
+		o.rate, healthySubscriptions, o.flood, o.holes, o.backlog, o.measure)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(table, "run\talone p50\tp99\tmax\ttrouble p50\tp99\tmax\tp99 ratio\tof the bound\tflooded/s\tblack hole attempts\tdue\t")
 	for n, p := range pairs {

@@ -83,7 +83,6 @@ func runPair(ctx context.Context, o options) (p pair, err error) {
 	if p.pending, err = r.client.pending(ctx, r.black.subscription); err != nil {
 		return p, err
 	}
-	// Some of them become dead letters' candidates, none may have gone.
 	if p.pending < int64(o.backlog) {
 		return p, fmt.Errorf("only %d of %d deliveries of the black hole are pending", p.pending, o.backlog)
 	}
@@ -152,6 +151,11 @@ func (r *run) makeTrouble(ctx context.Context) (*flood, error) {
 	// written down.
 	if r.black.subscription, err = r.client.subscribe(ctx, r.black.url, blackTopic, "1s"); err != nil {
 		return nil, err
+	}
+	for range r.holes - 1 {
+		if _, err = r.client.subscribe(ctx, r.black.url, blackTopic, ""); err != nil {
+			return nil, err
+		}
 	}
 	if r.flooded, err = startReceiver(ctx); err != nil {
 		return nil, err
