@@ -219,8 +219,9 @@ func (r *recovery) request(request *engine.Request) {
 	if r.found[request.Batch.ID] < request.Batch.Count && !r.released[request.Batch.ID] && request.Batch.ID != 0 {
 		return
 	}
+	// Of a request over several lanes the record itself names every id.
 	var events []*engine.Event
-	if len(r.parts) > 0 && r.parts[0].Batch.ID == request.Batch.ID {
+	if n := len(r.parts); n > 0 && r.parts[0].Batch.ID == request.Batch.ID && uint32(n)+1 == request.Batch.Count { //nolint:gosec // bounded by MaxBatchEvents
 		events = r.parts
 	}
 	answer := engine.Answer{Key: request.Key, Digest: request.Digest, AcceptedAt: request.AcceptedAt}
