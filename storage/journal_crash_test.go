@@ -9,6 +9,7 @@ import (
 
 	"pannier/engine"
 	"pannier/storage"
+	"pannier/storage/storagetest"
 )
 
 // dataEnd is behind the last byte of the newest segment that is not zero.
@@ -151,4 +152,35 @@ func TestUnsealedOlderSegment(t *testing.T) {
 	}
 	wantRecords(t, again, upTo(40))
 	wantDamage(t, again)
+}
+
+// What was synced together says nothing of itself: only the state can tell that a hole in
+// the last group is damage, and then the rest of the group is kept.
+func TestDamageInTheLastGroup(t *testing.T) {
+	t.Parallel()
+	live := t.TempDir()
+	j := openJournal(t, live, storage.JournalOptions{Logger: quiet()})
+	records := make([]engine.Record, 5)
+	for i := range records {
+		records[i].Event = storagetest.JournalEvent(i + 1)
+	}
+	synced := make(chan struct{})
+	if _, err := j.Append(records, func() { close(synced) }); err != nil {
+		t.Fatal(err)
+	}
+	<-synced
+	whole := copyJournal(t, live)
+	flip(t, whole, 3)
+	for _, test := range []struct {
+		hint uint64
+		want []uint64
+		lost []engine.Range
+	}{
+		{5, []uint64{1, 2, 4, 5}, []engine.Range{only(3, 3)}},
+		{0, []uint64{1, 2}, nil}, // to the journal alone it is a torn write
+	} {
+		again := openJournal(t, copyJournal(t, whole), storage.JournalOptions{Logger: quiet(), SyncedHint: test.hint})
+		wantRecords(t, again, test.want)
+		wantDamage(t, again, test.lost...)
+	}
 }
