@@ -233,7 +233,7 @@ func (i *ingress) route(event *engine.Event, handles []uint32, now time.Time) (p
 			e.wake()
 		case full:
 			// What does not fit waits in the journal: nothing is dropped, and memory is bounded.
-			s.startLag(engine.Range{From: event.Ref.Sequence}, 1)
+			s.overflow(event.Ref.Sequence)
 			i.noteDirty(e, s)
 			e.wake()
 		}

@@ -24,6 +24,9 @@ type slot struct {
 	// gap tells that the next event does not follow the last one in the queue: what lies
 	// between them went, or goes, another way.
 	gap bool
+	// highest is the last sequence that came in order. One below it was held: it is handed out
+	// late, out of order.
+	highest uint64
 	// ranges is the cursor: as the subscription actor last reported it, with the changes since.
 	ranges []engine.Range
 	// changes are what the ingress actor decided and the subscription actor has not taken yet.
@@ -38,6 +41,7 @@ type waitingEvent struct {
 	event *engine.Event
 	at    time.Time
 	gap   bool // not every matched event since the one before it is in the queue
+	late  bool // it was held: it comes behind events of higher sequences
 }
 
 // slotChange is a decision of the ingress actor: a stretch opens, or the open one ends.
@@ -81,11 +85,15 @@ func (s *slot) snapshot() []engine.Range {
 	return append([]engine.Range(nil), s.ranges...)
 }
 
-// offer puts an event in unless the subscription lags; lag tells that the mailbox is full.
-func (s *slot) offer(event *engine.Event, at time.Time) (taken, lag bool) {
+// offer puts an event in unless it lies behind the cursor of a subscription that lags; full
+// tells that the mailbox is.
+func (s *slot) offer(event *engine.Event, at time.Time) (taken, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lagging {
+	sequence := event.Ref.Sequence
+	late := sequence < s.highest
+	if s.lagging && (!late || s.coversLocked(sequence)) {
+		s.highest = max(s.highest, sequence)
 		s.waiting++
 		s.dirty = true
 		return false, false
@@ -93,9 +101,25 @@ func (s *slot) offer(event *engine.Event, at time.Time) (taken, lag bool) {
 	if s.count == engine.MailboxCapacity {
 		return false, true
 	}
+	if late {
+		s.part(sequence)
+		s.push(waitingEvent{event: event, at: at, late: true})
+		return true, false
+	}
 	s.push(waitingEvent{event: event, at: at, gap: s.gap})
-	s.gap = false
+	s.gap, s.highest = false, sequence
 	return true, false
+}
+
+// part notes that a late event lies between two in the queue: it has a stretch of its own.
+func (s *slot) part(sequence uint64) {
+	for i := range s.count {
+		w := &s.queue[(s.head+i)%len(s.queue)]
+		if !w.late && w.event.Ref.Sequence > sequence {
+			w.gap = true
+			return
+		}
+	}
 }
 
 func (s *slot) push(w waitingEvent) {
@@ -114,6 +138,7 @@ func (s *slot) offerAgain(event *engine.Event, at time.Time) (taken bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sequence := event.Ref.Sequence
+	s.highest = max(s.highest, sequence)
 	next := uint64(0) // where the first stretch after the event begins
 	for _, r := range s.ranges {
 		if sequence >= r.From && (r.Through == 0 || sequence <= r.Through) {
@@ -201,13 +226,19 @@ func (s *slot) putBack(events []*engine.Event, at time.Time) {
 	s.queue, s.head, s.count = ring, 0, len(ring)
 }
 
-// startLag opens a stretch at from.
-func (s *slot) startLag(r engine.Range, waiting uint64) {
+// overflow puts an event for which there is no room behind the cursor, and all that follow
+// it; a late one alone, for those above it went another way.
+func (s *slot) overflow(sequence uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lagging = s.lagging || r.Through == 0
-	s.gap = true
-	s.waiting += waiting
+	r := engine.Range{From: sequence}
+	if sequence < s.highest {
+		s.part(sequence)
+		r.Through = sequence
+	} else {
+		s.lagging, s.gap, s.highest = true, true, sequence
+	}
+	s.waiting++
 	s.decide(slotChange{open: &r})
 }
 
@@ -221,11 +252,15 @@ func (s *slot) reclaim(next uint64) []*engine.Event {
 		return nil
 	}
 	events := make([]*engine.Event, s.count)
-	var stretches []engine.Range
+	var late, stretches []engine.Range
 	for i := range s.count {
 		w := s.queue[(s.head+i)%len(s.queue)]
 		events[i] = w.event
 		sequence := w.event.Ref.Sequence
+		if w.late {
+			late = append(late, engine.Range{From: sequence, Through: sequence})
+			continue
+		}
 		if n := len(stretches); n > 0 && (!w.gap || sequence == stretches[n-1].Through+1) {
 			stretches[n-1].Through = sequence
 		} else {
@@ -234,7 +269,7 @@ func (s *slot) reclaim(next uint64) []*engine.Event {
 	}
 	switch {
 	case s.lagging: // the open stretch stays as it is
-	case s.gap:
+	case s.gap || len(stretches) == 0:
 		stretches = append(stretches, engine.Range{From: next})
 	default:
 		stretches[len(stretches)-1].Through = 0
@@ -242,7 +277,7 @@ func (s *slot) reclaim(next uint64) []*engine.Event {
 	s.lagging = true
 	s.queue, s.head, s.count = nil, 0, 0
 	s.waiting += uint64(len(events))
-	for _, r := range stretches {
+	for _, r := range append(late, stretches...) {
 		s.decide(slotChange{open: &r})
 	}
 	return events
@@ -292,6 +327,10 @@ func (s *slot) cursor(id engine.SubscriptionID) (write engine.Write, ok bool) {
 func (s *slot) covers(sequence uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.coversLocked(sequence)
+}
+
+func (s *slot) coversLocked(sequence uint64) bool {
 	for _, r := range s.ranges {
 		if sequence >= r.From && (r.Through == 0 || sequence <= r.Through) {
 			return true
