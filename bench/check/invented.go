@@ -34,6 +34,11 @@ func nothingInvented(m *model, r *Report) {
 			report("", e.Ref, "was accepted more than once: %s", strings.Join(e.ids, ", "))
 		}
 	}
+	for _, req := range m.requests {
+		if req.end == history.OK && req.ids != len(req.events) {
+			report("", req.events[0].Ref, "%d events were answered with %d ids", len(req.events), req.ids)
+		}
+	}
 	for id, both := range m.shared {
 		report("", both[1].Ref, "has the id %s, which is that of %s", id, both[0].Ref)
 	}

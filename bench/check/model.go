@@ -53,6 +53,7 @@ type request struct {
 	id     string
 	end    history.Type
 	events []*event
+	ids    int // of its answer
 }
 
 type pairKey struct{ name, ref string }
@@ -158,12 +159,15 @@ func (m *model) takePublish(r *history.Record, open map[string]any) error {
 	if r.Type != history.OK {
 		return nil
 	}
-	if r.Publish == nil || len(r.Publish.IDs) != len(req.events) {
-		return fmt.Errorf("publish %s was answered with the wrong number of ids", r.ID)
+	if r.Publish == nil {
+		return fmt.Errorf("the answer to publish %s without its ids", r.ID)
 	}
+	req.ids = len(r.Publish.IDs)
 	for i, e := range req.events {
 		e.ok = min(e.ok, r.At)
-		m.know(r.Publish.IDs[i], e)
+		if i < req.ids {
+			m.know(r.Publish.IDs[i], e)
+		}
 	}
 	return nil
 }

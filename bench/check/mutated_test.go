@@ -163,6 +163,12 @@ func TestMutatedHistoriesFail(t *testing.T) {
 				return r.Type == history.OK && r.Publish != nil && slices.Equal(r.Publish.IDs, []string{"given-1"}) && r.At > 2150*ms
 			}, func(r *history.Record) { r.Publish = &history.Publish{IDs: []string{"given-2"}} })
 		}},
+		{"an answer names an id twice", []check.Rule{check.NothingInvent}, func(t *testing.T, h records) records {
+			t.Helper()
+			return edit(t, h, func(r *history.Record) bool {
+				return r.Type == history.OK && r.Publish != nil && slices.Equal(r.Publish.IDs, []string{"evt_plain"})
+			}, func(r *history.Record) { r.Publish = &history.Publish{IDs: []string{"evt_plain", "evt_plain"}} })
+		}},
 		{"an id stands for two events", []check.Rule{check.NothingInvent}, func(t *testing.T, h records) records {
 			t.Helper()
 			return edit(t, h, attemptsOf("good", "late"), func(r *history.Record) {

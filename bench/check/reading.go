@@ -106,6 +106,10 @@ func (m *model) readableEvent(e *event, found *shelf, r *Report) {
 	report := func(name, format string, args ...any) {
 		r.add(Violation{Rule: Readable, Subscription: name, Event: e.Ref, Detail: fmt.Sprintf(format, args...)})
 	}
+	if len(e.ids) == 0 {
+		report("", "was accepted without an id") // A2 too
+		return
+	}
 	if !found.read[e.ids[0]] {
 		report("", "event %s cannot be read", e.ids[0])
 	}

@@ -19,7 +19,7 @@ const (
 	// maxBatch and burst are sizes of batches; burst overflows a mailbox.
 	maxBatch = 12
 	burst    = 320
-	// remembered are the given ids that may be posted again.
+	// remembered are the given ids, and the keys, that may be posted again.
 	remembered = 32
 )
 
@@ -30,6 +30,7 @@ type publisher struct {
 	random *rand.Rand
 	count  int
 	given  []history.Posted // some that were answered
+	keyed  []posting        // likewise, by Idempotency-Key
 }
 
 func newPublisher(w *workload, n int) *publisher {
@@ -84,6 +85,8 @@ func (p *publisher) request() posting {
 			e = other
 		}
 		return posting{events: []history.Posted{e}}
+	case chance < 700 && len(p.keyed) > 0: // a whole request again
+		return p.keyed[p.random.IntN(len(p.keyed))]
 	case chance < 760:
 		events := p.batch(1+p.random.IntN(4), "")
 		return posting{events: events, key: "key-" + events[0].Ref, lines: true}
@@ -139,7 +142,7 @@ func (p *publisher) post(ctx context.Context, q posting) {
 		if end := a.end(); end == history.OK {
 			ids := answered(a.body)
 			record(end, &history.Publish{IDs: ids})
-			p.remember(q.events)
+			p.remember(q)
 			return
 		} else if end == history.Fail {
 			record(end, nil)
@@ -152,14 +155,18 @@ func (p *publisher) post(ctx context.Context, q posting) {
 	record(history.Info, nil)
 }
 
-func (p *publisher) remember(events []history.Posted) {
-	for _, e := range events {
-		if e.ID != "" && len(p.given) < remembered {
+// remember keeps what may be posted again, the latest of it.
+func (p *publisher) remember(q posting) {
+	for _, e := range q.events {
+		if e.ID != "" {
 			p.given = append(p.given, e)
-		} else if e.ID != "" {
-			p.given[p.random.IntN(remembered)] = e
 		}
 	}
+	if q.key != "" {
+		p.keyed = append(p.keyed, q)
+	}
+	p.given = p.given[max(0, len(p.given)-remembered):]
+	p.keyed = p.keyed[max(0, len(p.keyed)-remembered):]
 }
 
 // encode writes the body of a request; data goes out byte for byte.

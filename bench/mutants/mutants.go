@@ -76,7 +76,7 @@ var mutants = []mutant{
 		wants: []check.Rule{check.NoLoss},
 		edits: []edit{{
 			file: "actors/ingress.go",
-			old:  "s.startLag(engine.Range{From: event.Ref.Sequence}, 1)\n\t\t\ti.noteDirty(e, s)\n\t\t\te.wake()",
+			old:  "s.overflow(event.Ref.Sequence)\n\t\t\ti.noteDirty(e, s)\n\t\t\te.wake()",
 			new:  "continue",
 		}},
 	},
