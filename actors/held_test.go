@@ -72,7 +72,8 @@ func heldWhile(t *testing.T, meanwhile, after int, stop bool) {
 		want = append(want, ids...)
 		go func() {
 			_, err := l.engine.Accept(context.Background(), engine.Caller{}, []engine.Draft{
-				{Topic: "vehicle.position", Data: []byte("1"), ID: ids[0]}, {Topic: "trip.created", Data: []byte("2"), ID: ids[1]},
+				{Topic: "vehicle.position", Data: []byte("1"), ID: ids[0]},
+				{Topic: "trip.created", Data: []byte("2"), ID: ids[1]},
 				{Topic: "vehicle.position", Data: []byte("3"), ID: ids[2]},
 			}, "")
 			if err != nil {
