@@ -18,6 +18,9 @@ import (
 	"pannier/bench/fault"
 )
 
+// faultFree is how long a run without kills is under load.
+const faultFree = 20 * time.Second
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -45,6 +48,10 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if *maxLife < fault.DefaultMinLife {
 		return fmt.Errorf("--max-life: must be at least %v", fault.DefaultMinLife)
 	}
+	calm := fault.DefaultCalm
+	if *rounds == 0 {
+		calm = faultFree / 2 // before and after the kills that there are none of
+	}
 	if *quiet {
 		progress = nil
 	}
@@ -61,7 +68,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	result, err := fault.Run(ctx, fault.Config{
 		Binary: *binary, Dir: dir, Seed: *seed, Rounds: *rounds, MinLife: fault.DefaultMinLife,
-		MaxLife: *maxLife, Calm: fault.DefaultCalm, Settle: fault.DefaultSettle, Progress: progress,
+		MaxLife: *maxLife, Calm: calm, Settle: fault.DefaultSettle, Progress: progress,
 	})
 	if err != nil {
 		return fmt.Errorf("seed %d: %w", *seed, err)
