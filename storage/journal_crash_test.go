@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"pannier/engine"
-	"pannier/storage"
 	"pannier/storage/storagetest"
 )
 
@@ -17,7 +16,7 @@ func dataEnd(content []byte) int { return len(bytes.TrimRight(content, "\x00")) 
 
 func TestTornTailIsCutAndLogged(t *testing.T) {
 	t.Parallel()
-	whole := killedJournal(t, 10, storage.JournalOptions{Logger: quiet()})
+	whole := killedJournal(t, 10, oneSegment())
 	for _, test := range []struct {
 		name string
 		tear func(content []byte) []byte
@@ -71,7 +70,7 @@ func TestTornTailIsCutAndLogged(t *testing.T) {
 // What the state knows to be synced was acknowledged: it is damage, not a torn write.
 func TestTailBelowTheHintIsDamage(t *testing.T) {
 	t.Parallel()
-	whole := killedJournal(t, 10, storage.JournalOptions{Logger: quiet()})
+	whole := killedJournal(t, 10, oneSegment())
 	for _, test := range []struct {
 		name string
 		hint uint64
@@ -86,7 +85,8 @@ func TestTailBelowTheHintIsDamage(t *testing.T) {
 			dir := copyJournal(t, whole)
 			spoil(t, segmentFile(dir, 1), test.cut)
 			log, logger := logged()
-			o := storage.JournalOptions{Logger: logger, SyncedHint: test.hint}
+			o := oneSegment()
+			o.Logger, o.SyncedHint = logger, test.hint
 			j := openJournal(t, dir, o)
 			lost := only(10, 10)
 			if test.hint > 10 {
@@ -159,7 +159,7 @@ func TestUnsealedOlderSegment(t *testing.T) {
 func TestDamageInTheLastGroup(t *testing.T) {
 	t.Parallel()
 	live := t.TempDir()
-	j := openJournal(t, live, storage.JournalOptions{Logger: quiet()})
+	j := openJournal(t, live, oneSegment())
 	records := make([]engine.Record, 5)
 	for i := range records {
 		records[i].Event = storagetest.JournalEvent(i + 1)
@@ -179,7 +179,9 @@ func TestDamageInTheLastGroup(t *testing.T) {
 		{5, []uint64{1, 2, 4, 5}, []engine.Range{only(3, 3)}},
 		{0, []uint64{1, 2}, nil}, // to the journal alone it is a torn write
 	} {
-		again := openJournal(t, copyJournal(t, whole), storage.JournalOptions{Logger: quiet(), SyncedHint: test.hint})
+		o := oneSegment()
+		o.SyncedHint = test.hint
+		again := openJournal(t, copyJournal(t, whole), o)
 		wantRecords(t, again, test.want)
 		wantDamage(t, again, test.lost...)
 	}

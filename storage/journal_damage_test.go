@@ -60,7 +60,7 @@ func only(from, through uint64) engine.Range { return engine.Range{From: from, T
 func TestDamagedRecordIsNamedAndTheRestIsRead(t *testing.T) {
 	t.Parallel()
 	closed, killed := closedJournal(t, 40), killedJournal(t, 40, smallSegments(quiet()))
-	oneSegment := killedJournal(t, 40, storage.JournalOptions{Logger: quiet()})
+	open := killedJournal(t, 40, oneSegment())
 	for _, test := range []struct {
 		name  string
 		dir   string
@@ -70,7 +70,7 @@ func TestDamagedRecordIsNamedAndTheRestIsRead(t *testing.T) {
 		{"in a sealed segment", closed, func(dir string) { flip(t, dir, 5) }, []engine.Range{only(5, 5)}},
 		{"the first and the last of all", closed, func(dir string) { flip(t, dir, 1); flip(t, dir, 40) }, []engine.Range{only(1, 1), only(40, 40)}},
 		{"neighbours", closed, func(dir string) { flip(t, dir, 7); flip(t, dir, 8) }, []engine.Range{only(7, 8)}},
-		{"in the segment that a kill left open", oneSegment, func(dir string) { flip(t, dir, 20) }, []engine.Range{only(20, 20)}},
+		{"in the segment that a kill left open", open, func(dir string) { flip(t, dir, 20) }, []engine.Range{only(20, 20)}},
 		{"in a sealed segment after a kill", killed, func(dir string) { flip(t, dir, 3) }, []engine.Range{only(3, 3)}},
 		{"a length that leads astray", closed, func(dir string) {
 			path, at := where(t, dir, 6)
@@ -109,6 +109,18 @@ func TestDamagedRecordIsNamedAndTheRestIsRead(t *testing.T) {
 			wantGoesOn(t, j, 41)
 		})
 	}
+}
+
+// The state knows nothing yet, but the records behind the hole say that it had been synced.
+func TestDamageIsToldByLaterRecords(t *testing.T) {
+	t.Parallel()
+	dir := killedJournal(t, 40, oneSegment())
+	flip(t, dir, 20)
+	flip(t, dir, 31)
+	j := openJournal(t, dir, oneSegment())
+	wantDamage(t, j, only(20, 20), only(31, 31))
+	wantRecords(t, j, upTo(40, only(20, 20), only(31, 31)))
+	wantGoesOn(t, j, 41)
 }
 
 func TestDamagedHeaderAndFooterLoseNothing(t *testing.T) {

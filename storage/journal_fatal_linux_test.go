@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"pannier/engine"
 	"pannier/storage"
@@ -92,7 +94,9 @@ func TestFailedSyncEndsTheProcess(t *testing.T) {
 	}
 	t.Parallel()
 	dir := t.TempDir()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFailedSyncEndsTheProcess$")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFailedSyncEndsTheProcess$")
 	child.Env = append(os.Environ(), journalOfChild+"="+dir)
 	var out, log bytes.Buffer
 	child.Stdout, child.Stderr = &out, &log

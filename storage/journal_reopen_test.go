@@ -31,6 +31,11 @@ func smallSegments(logger *slog.Logger) storage.JournalOptions {
 	return storage.JournalOptions{SegmentBytes: suiteSegmentBytes, Logger: logger}
 }
 
+// oneSegment are the options of a journal whose few events all lie in one segment.
+func oneSegment() storage.JournalOptions {
+	return storage.JournalOptions{SegmentBytes: 256 << 10, Logger: quiet()}
+}
+
 // closedJournal gives the folder of a journal of n events that was closed.
 func closedJournal(t *testing.T, n int) string {
 	t.Helper()
