@@ -80,17 +80,24 @@ func (e *entry) noteOldestRecord(work *engine.SubscriptionWork) {
 
 // describe adds what the entry itself knows: the mailboxes and the cursors.
 func (e *entry) describe(work *engine.SubscriptionWork) {
-	e.mu.Lock()
-	c := e.counts
-	e.mu.Unlock()
-	work.Pending = uint64(max(0, c.records) + max(0, c.flights))
+	work.Pending = uint64(max(0, e.pending()))
 	work.Mailbox = make(map[engine.EventRef]bool)
 	work.Behind = make(map[engine.JournalID][]engine.Range)
 	for _, s := range e.allSlots() {
-		queued, behind := s.counts()
-		work.Pending += uint64(queued) + behind //nolint:gosec // not negative
 		s.describe(work)
 	}
+}
+
+// pending counts the deliveries that are not settled.
+func (e *entry) pending() int64 {
+	e.mu.Lock()
+	n := int64(max(0, e.counts.records) + max(0, e.counts.flights))
+	e.mu.Unlock()
+	for _, s := range e.allSlots() {
+		queued, behind := s.counts()
+		n += int64(queued) + int64(behind) //nolint:gosec // far below 2^63
+	}
+	return n
 }
 
 func (s *slot) describe(work *engine.SubscriptionWork) {
@@ -166,6 +173,9 @@ func (s *System) disable(id engine.SubscriptionID) { s.options.Disable(id) }
 // purge removes what the state holds of a deleted subscription, page by page.
 func (s *System) purge(e *entry) {
 	s.background(func() {
+		if s.writeAndWait() != nil { // what the actor wrote is found
+			return
+		}
 		writes := []engine.Write{engine.DropQueue{Subscription: e.id}}
 		ctx, page := context.Background(), 500
 		for after := (engine.DeliveryKey{}); ; {
@@ -186,6 +196,8 @@ func (s *System) purge(e *entry) {
 				after = dead[n].Key
 				writes = append(writes, engine.DropDeadLetter{Subscription: e.id, Key: dead[n].Key})
 			}
+			s.totals.dead.Add(-int64(len(dead)))
+			s.totals.discarded.Add(int64(len(dead)))
 			if err != nil || len(dead) < page {
 				break
 			}

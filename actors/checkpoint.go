@@ -23,7 +23,7 @@ type releasedPart struct {
 func (i *ingress) checkpoint(done chan<- struct{}) {
 	mark := engine.Watermark{
 		Journal: i.id, Sequence: i.ledger.Watermark(), Discharged: i.ledger.Discharged(),
-		Routed: i.ledger.Frontier(), Synced: i.journal.Synced(), Totals: i.totals.toFrontier(),
+		Routed: i.ledger.Frontier(), Synced: i.journal.Synced(), Totals: i.system.kept(i),
 	}
 	mark.Released = i.released()
 	writes := i.dirtyCursors()

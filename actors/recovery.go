@@ -23,13 +23,15 @@ func (s *System) restore(snapshot *engine.Snapshot) {
 		}
 		ending(q.Subscription).records = true
 	}
+	dead := int64(0)
 	for id, n := range snapshot.DeadCount {
 		ending(id).dead = n > 0
-		s.totals.dead.Add(int64(n))
+		dead += int64(n)
 	}
 	for _, gone := range snapshot.Expired {
-		s.totals.dead.Add(int64(gone.Events)) //nolint:gosec // far below 2^63
+		dead += int64(gone.Events) //nolint:gosec // far below 2^63
 	}
+	s.restoreTotals(snapshot.Watermarks, dead)
 	for _, mark := range snapshot.DoneMarks {
 		ending(mark.Subscription).done[mark.Event] = true
 		if lane := s.lanes.byJournal(mark.Event.Journal); lane != nil {

@@ -92,8 +92,7 @@ func (a *subscriptionActor) Receive(ctx actor.Context) {
 		}
 		a.machine.Load(m.records, m.last, a.system.clock())
 	case changed:
-		a.machine.Change(a.system.table.Latest(a.entry.handle), a.system.clock())
-		a.turn()
+		a.change()
 		close(m.done)
 	case insert:
 		a.insert(m)
@@ -162,9 +161,23 @@ func (a *subscriptionActor) load() {
 	s.background(func() { s.loadRecords(e) })
 }
 
+// change puts the latest version in force.
+func (a *subscriptionActor) change() {
+	latest := a.system.table.Latest(a.entry.handle)
+	if latest.Deleted {
+		a.turn() // what has ended is not discarded
+	}
+	a.machine.Change(latest, a.system.clock())
+	a.turn()
+}
+
 // turn does what the messages of a batch made possible.
 func (a *subscriptionActor) turn() {
 	now := a.system.clock()
+	discards, before := a.machine.Discards(), int64(0)
+	if discards {
+		before = a.entry.pending()
+	}
 	a.takeChanges()
 	embedded := a.embedAll()
 	wake := a.machine.Step(now)
@@ -175,6 +188,9 @@ func (a *subscriptionActor) turn() {
 	}
 	a.reportCursors()
 	a.reportCounts(now)
+	if discards {
+		a.system.totals.discarded.Add(before - a.entry.pending())
+	}
 	a.system.timers.set(a.entry, wake)
 	a.entry.noteWork(a.lastWork)
 }
@@ -250,6 +266,7 @@ func (a *subscriptionActor) performThen(effects delivery.Effects, durable func()
 	for _, journal := range effects.Stale {
 		s.ingressOf(journal).send(stale{e})
 	}
+	s.totals.discarded.Add(int64(effects.Discarded))
 	for _, end := range effects.Ends {
 		s.note(end)
 	}

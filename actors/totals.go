@@ -7,17 +7,23 @@ import (
 	"pannier/engine/delivery"
 )
 
-// totals count what is settled for good and what is pending now, over all lanes.
+// totals count what is settled for good and what is pending now, over all lanes. They are
+// kept with the watermark of the shared lane.
+//
+// What was delivered is not counted but follows from the rest: a pair that was matched and
+// is neither pending nor dead nor discarded has been delivered. A crash repeats
+// deliveries, and a counter of them would count each repeat.
 type totals struct {
-	dead    atomic.Int64
-	records atomic.Int64 // retry records that are not under way
-	flights atomic.Int64
+	dead      atomic.Int64
+	discarded atomic.Int64 // pending or dead when their subscription was deleted
+	records   atomic.Int64 // retry records that are not under way
+	flights   atomic.Int64
 }
 
 // laneTotals count what happened in one lane since the data folder was made. They are kept
 // with the lane's own watermark, so that what recovery counts again is what they lack.
 type laneTotals struct {
-	accepted, matched, delivered, retried atomic.Uint64
+	accepted, matched, retried atomic.Uint64
 	// beyond are the events that were counted and lie beyond the frontier: recovery counts
 	// them again. Owned by the ingress actor.
 	beyond []countedEvent
@@ -46,7 +52,7 @@ func (t *laneTotals) passed(frontier uint64) {
 // all gives the totals.
 func (t *laneTotals) all() engine.Totals {
 	return engine.Totals{
-		Accepted: t.accepted.Load(), Matched: t.matched.Load(), Delivered: t.delivered.Load(), Retried: t.retried.Load(),
+		Accepted: t.accepted.Load(), Matched: t.matched.Load(), Retried: t.retried.Load(),
 	}
 }
 
@@ -65,7 +71,6 @@ func (t *laneTotals) toFrontier() engine.Totals {
 func (t *laneTotals) add(kept engine.Totals) {
 	t.accepted.Add(kept.Accepted)
 	t.matched.Add(kept.Matched)
-	t.delivered.Add(kept.Delivered)
 	t.retried.Add(kept.Retried)
 }
 
@@ -79,14 +84,12 @@ func (s *System) note(end delivery.End) {
 	}
 	switch end.Decision.Kind {
 	case engine.Delivered:
-		lane.totals.delivered.Add(1)
 		if end.Event != nil {
 			s.options.Metrics.Delivered(lane.name, end.Attempt.StartedAt.Add(end.Attempt.Duration).Sub(end.Event.AcceptedAt))
 		}
 	case engine.Dead:
 		if end.Again {
-			lane.totals.delivered.Add(1) // it still is
-			return
+			return // it still is delivered
 		}
 		s.totals.dead.Add(1)
 		s.options.Metrics.DeadEnded(lane.name, end.Decision.Reason)
@@ -96,11 +99,29 @@ func (s *System) note(end delivery.End) {
 
 // noteInsert takes a delivery that is made once more off the count of its end.
 func (s *System) noteInsert(record engine.RetryRecord) {
-	if record.Delivered {
-		s.ingressOf(record.Key.Event.Journal).totals.delivered.Add(^uint64(0))
-		return
+	if !record.Delivered {
+		s.totals.dead.Add(-1)
 	}
-	s.totals.dead.Add(-1)
+}
+
+// kept are the totals that go with a lane's watermark.
+func (s *System) kept(lane *ingress) engine.Totals {
+	kept := lane.totals.toFrontier()
+	if lane.name == engine.SharedLane {
+		kept.Dead = uint64(max(0, s.totals.dead.Load()))
+		kept.Discarded = uint64(max(0, s.totals.discarded.Load()))
+	}
+	return kept
+}
+
+// restoreTotals continues the counts of the earlier boots: dead are the dead letters that
+// are still kept, which is less than there were once some are too old.
+func (s *System) restoreTotals(marks []engine.Watermark, dead int64) {
+	for _, mark := range marks {
+		dead = max(dead, int64(mark.Totals.Dead))            //nolint:gosec // far below 2^63
+		s.totals.discarded.Add(int64(mark.Totals.Discarded)) //nolint:gosec // far below 2^63
+	}
+	s.totals.dead.Store(dead)
 }
 
 // Stats implements engine.Deliveries.
@@ -109,7 +130,6 @@ func (s *System) Stats() engine.StatsView {
 	for _, lane := range s.lanes.all() {
 		view.Accepted += lane.totals.accepted.Load()
 		view.Matched += lane.totals.matched.Load()
-		view.Delivered += lane.totals.delivered.Load()
 		view.Retried += lane.totals.retried.Load()
 	}
 	waiting := max(0, s.totals.records.Load())
@@ -122,5 +142,7 @@ func (s *System) Stats() engine.StatsView {
 	view.Waiting = uint64(waiting)
 	view.Attempting = uint64(max(0, s.totals.flights.Load()))
 	view.Pending = view.Waiting + view.Attempting
+	others := view.Pending + view.Dead + uint64(max(0, s.totals.discarded.Load()))
+	view.Delivered = view.Matched - min(view.Matched, others)
 	return view
 }

@@ -44,3 +44,51 @@ func TestTotalsSurviveCrashes(t *testing.T) {
 		}
 	})
 }
+
+// A crash repeats deliveries, a deletion takes pending ones away: matched is still what is
+// delivered, pending and dead, and what was discarded.
+func TestTotalsAddUpAfterACrash(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := w.boot()
+		quick, slow, doomed := l.subscribe(nil), l.subscribe(nil), l.subscribe(nil)
+		w.answer(func(p pair, n int) engine.Result {
+			switch p.sub {
+			case slow:
+				pass(3 * time.Second)
+			case doomed:
+				return failing(p, n)
+			}
+			return succeeding(p, n)
+		})
+		for n := range 60 {
+			l.publish("trip.created", fmt.Sprintf("t%d", n))
+		}
+		pass(1500 * time.Millisecond)
+		l.kill()
+		l = w.boot()
+		pass(30 * time.Second)
+		if got := w.count(quick, "t0"); got != 2 {
+			t.Errorf("t0 reached the quick endpoint %d times, want 2: the crash repeats it", got)
+		}
+		stats := l.system.Stats()
+		if stats.Matched != 180 || stats.Delivered != 120 || stats.Pending != 60 || stats.Dead != 0 {
+			t.Errorf("after a crash: %+v, want 180 matched, 120 delivered, 60 pending", stats)
+		}
+		if err := l.engine.DeleteSubscription(t.Context(), admin, doomed); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		stats = l.system.Stats()
+		if stats.Matched != 180 || stats.Delivered != 120 || stats.Pending != 0 || stats.Dead != 0 {
+			t.Errorf("after a deletion: %+v, want 180 matched, 120 delivered, none pending", stats)
+		}
+		l.stop()
+		l = w.boot()
+		if again := l.system.Stats(); again != stats {
+			t.Errorf("after a restart: %+v, want %+v", again, stats)
+		}
+		l.stop()
+	})
+}

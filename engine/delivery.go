@@ -172,9 +172,9 @@ type Watermark struct {
 type Totals struct {
 	Accepted  uint64
 	Matched   uint64
-	Delivered uint64
 	Retried   uint64
 	Dead      uint64
+	Discarded uint64 // pending or dead when their subscription was deleted
 }
 
 // Expired is a stretch of a journal whose events left the retention before they were

@@ -76,9 +76,9 @@ func encodeWatermark(m engine.Watermark) []byte {
 	}
 	w.uint(m.Totals.Accepted)
 	w.uint(m.Totals.Matched)
-	w.uint(m.Totals.Delivered)
 	w.uint(m.Totals.Retried)
 	w.uint(m.Totals.Dead)
+	w.uint(m.Totals.Discarded)
 	return w.b
 }
 
@@ -100,9 +100,9 @@ func decodeWatermark(journal engine.JournalID, value []byte) (engine.Watermark, 
 	m.Totals = engine.Totals{
 		Accepted:  r.uint(),
 		Matched:   r.uint(),
-		Delivered: r.uint(),
 		Retried:   r.uint(),
 		Dead:      r.uint(),
+		Discarded: r.uint(),
 	}
 	return m, r.end()
 }

@@ -233,7 +233,7 @@ func drawWatermark(t *rapid.T) engine.Watermark {
 		Journal: 7, Sequence: drawNumber(t), Routed: drawNumber(t), Synced: drawNumber(t),
 		Discharged: drawList(t, 5, drawRange), Released: drawList(t, 5, drawNumber),
 		Totals: engine.Totals{
-			Accepted: drawNumber(t), Matched: drawNumber(t), Delivered: drawNumber(t), Retried: drawNumber(t), Dead: drawNumber(t),
+			Accepted: drawNumber(t), Matched: drawNumber(t), Retried: drawNumber(t), Dead: drawNumber(t), Discarded: drawNumber(t),
 		},
 	}
 }

@@ -20,6 +20,9 @@ func (m *Machine) Ended(key engine.DeliveryKey, event *engine.Event, result engi
 	m.handling = f // stays set if settling crashes
 	m.land(f)
 	if m.sub.Deleted {
+		if result.Outcome != engine.OutcomeSuccess {
+			m.out.Discarded++
+		}
 		m.discharge(f)
 	} else {
 		m.settle(f, result, now)

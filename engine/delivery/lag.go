@@ -169,6 +169,9 @@ func (m *Machine) noticeStale(now time.Time) {
 	}
 }
 
+// Discards tells that the next Step gives up what is pending: the subscription was deleted.
+func (m *Machine) Discards() bool { return m.sub.Deleted && !m.purged }
+
 // discardAll gives up everything of a deleted subscription.
 func (m *Machine) discardAll() {
 	for _, l := range m.lanes {

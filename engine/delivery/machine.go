@@ -126,6 +126,8 @@ type Effects struct {
 	Ends []End
 	// Disable asks for the subscription to be disabled (410 with disable_on_gone).
 	Disable bool
+	// Discarded counts attempts under way that failed after the subscription was deleted.
+	Discarded int
 	// Purge asks for everything of a deleted subscription to be removed from the state.
 	Purge bool
 }

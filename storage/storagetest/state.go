@@ -127,7 +127,7 @@ func statePutDrop(t *testing.T, open OpenState) {
 		Watermarks: []engine.Watermark{{
 			Journal: 3, Sequence: 10, Discharged: []engine.Range{{From: 12, Through: 14}, {From: 20, Through: 20}},
 			Routed: 30, Synced: 31, Released: []uint64{1 << 63, 4},
-			Totals: engine.Totals{Accepted: 1, Matched: 2, Delivered: 3, Retried: 4, Dead: 5},
+			Totals: engine.Totals{Accepted: 1, Matched: 2, Retried: 3, Dead: 4, Discarded: 5},
 		}},
 		Cursors: []engine.Cursor{{
 			Subscription: "sub_a", Journal: 3, Waiting: 4, OldestMilli: day.UnixMilli(),
