@@ -194,3 +194,18 @@ func TestPanicIsAProblem(t *testing.T) {
 		t.Errorf("the log is %s", log.String())
 	}
 }
+
+// The contract has one format for answers, so what a client would like is not asked.
+func TestAcceptIsNotNegotiated(t *testing.T) {
+	t.Parallel()
+	s := newServer(newTwin())
+	for _, accept := range []string{"text/html", "application/xml;q=1, */*;q=0", "application/cbor", "nonsense"} {
+		for _, target := range []string{"/v1/stats", "/v1/events", "/healthz", "/openapi.json"} {
+			w := ask(t, s, "GET", target, "admin-key", "", "Accept", accept)
+			if got := w.Header().Get("Content-Type"); w.Code != 200 || got != "application/json" || !json.Valid(w.Body.Bytes()) {
+				t.Errorf("%s as %s: got %d, %s", target, accept, w.Code, got)
+			}
+		}
+		problemOf(t, ask(t, s, "GET", "/v1/events/evt_2", "admin-key", "", "Accept", accept))
+	}
+}
