@@ -98,8 +98,12 @@ func TestPrecedence(t *testing.T) {
 		{"allow-private", "", "[10.0.0.0/8]", "10.1.0.0/16", "fd00::/8", func(c Config) any { return c.AllowPrivate }},
 		{"auto-promote-rate", "1000", "0", "2.5", "1e+06", func(c Config) any { return c.AutoPromoteRate }},
 		{"log-level", "INFO", "DEBUG", "WARN", "ERROR", func(c Config) any { return c.LogLevel }},
+		{"tls-cert", "", "a", "b", "c", func(c Config) any { return c.TLSCert }},
+		{"tls-key", "", "a", "b", "c", func(c Config) any { return c.TLSKey }},
 	}
-	covered := map[string]bool{"config": true, "tls-cert": true, "tls-key": true} // see the scripts
+	// What a setting may not be without.
+	with := map[string]string{"tls-cert": "--tls-key=k", "tls-key": "--tls-cert=c"}
+	covered := map[string]bool{"config": true} // see TestConfigFromTheEnvironment
 	for _, tt := range tests {
 		covered[tt.flag] = true
 		t.Run(tt.flag, func(t *testing.T) {
@@ -122,10 +126,14 @@ func TestPrecedence(t *testing.T) {
 			if tt.flag != "data" { // it has no default, see TestBadConfig
 				check(tt.unset)
 			}
-			check(tt.file, "--config="+file)
+			args := []string{"--config=" + file}
+			if needed := with[tt.flag]; needed != "" {
+				args = append(args, needed)
+			}
+			check(tt.file, args...)
 			t.Setenv("PANNIER_"+strings.ToUpper(stem), tt.environment)
-			check(tt.environment, "--config="+file)
-			check(tt.argument, "--config="+file, "--"+tt.flag+"="+tt.argument)
+			check(tt.environment, args...)
+			check(tt.argument, append(args, "--"+tt.flag+"="+tt.argument)...)
 		})
 	}
 	for _, flag := range serveFlags() {

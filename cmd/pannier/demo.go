@@ -151,6 +151,9 @@ func (d *demo) show(ctx context.Context) error {
 		ctx = limited
 	}
 	board := newScoreboard(d)
+	if err := board.draw(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
 	steps, frames := time.NewTicker(demoStep), time.NewTicker(demoFrame)
 	defer steps.Stop()
 	defer frames.Stop()

@@ -25,6 +25,9 @@ func (p *problem) Error() string {
 	if len(fields) == 1 && strings.HasSuffix(text, fields[0].Detail) {
 		text, fields = fields[0].Pointer+" "+fields[0].Detail, nil // the same twice
 	}
+	if p.Code == engine.CodeUnauthorized {
+		text = "a valid API key is needed, PANNIER_API_KEY should hold it"
+	}
 	var lines strings.Builder
 	lines.WriteString(strings.TrimSuffix(printable(text), "."))
 	if p.Code != "" {

@@ -22,9 +22,9 @@ func TestHistoryLost(t *testing.T) {
 		}
 	}
 	good, waits, dies := newTestReceiver(t, nil), newTestReceiver(t, failing), newTestReceiver(t, failing)
-	none := 0
+	none, many := 0, 20
 	healthy, _ := s.subscribe(good.URL, subscriptionBody{}, "trip.created")
-	waiting, _ := s.subscribe(waits.URL, subscriptionBody{Retry: &retryBody{MinDelay: "3s"}}, "trip.created")
+	waiting, _ := s.subscribe(waits.URL, subscriptionBody{Retry: &retryBody{MaxRetries: &many, MinDelay: "3s", MaxDelay: "3s"}}, "trip.created")
 	dead, _ := s.subscribe(dies.URL, subscriptionBody{Retry: &retryBody{MaxRetries: &none}}, "trip.created")
 	events := s.sendMany("trip.created", 20)
 	for _, event := range events {

@@ -7,12 +7,16 @@ import (
 	"time"
 )
 
-// late is how much later than due an attempt may begin on a machine that is busy with
-// other tests.
-const late = 3 * time.Second
+const (
+	// late is how much later than due an attempt may begin on a machine that is busy with
+	// other tests. How exact the schedule is does not depend on it.
+	late = 10 * time.Second
+	// rounding is what times in milliseconds may be off.
+	rounding = 3 * time.Millisecond
+)
 
-// rounding is what times in milliseconds may be off.
-const rounding = 3 * time.Millisecond
+// gap is the delay after an attempt.
+type gap struct{ least, most time.Duration }
 
 // TestScheduleAcrossRestarts restarts the server between all attempts of a delivery: the
 // gaps are those of the schedule, and the last failure makes a dead letter.
@@ -28,33 +32,12 @@ func TestScheduleAcrossRestarts(t *testing.T) {
 	}, "trip.created")
 	event := s.send("trip.created", "{}")
 	// 1 s, 1.414 s and 2 s, ±10 % inside [1 s, 2 s].
-	gaps := []struct{ least, most time.Duration }{
+	s.followSchedule(receiver, subscription, event, []gap{
 		{1000 * time.Millisecond, 1100 * time.Millisecond},
 		{1273 * time.Millisecond, 1556 * time.Millisecond},
 		{1800 * time.Millisecond, 2000 * time.Millisecond},
-	}
-	for n, gap := range gaps {
-		failed := s.awaitFailure(receiver, subscription, event, n+1)
-		due := failed.NextAttemptAt
-		s.checkGap(failed, gap.least, gap.most)
-		s.restart()
-		if again := s.delivery(subscription, event); again.NextAttemptAt.Before(due) && again.State == "waiting" {
-			t.Errorf("after the restart attempt %d is due at %v, before it was at %v", n+2, again.NextAttemptAt, due)
-		}
-		at := receiver.await(n + 2)[n+1].at
-		if latest := latestOf(due, s.ready).Add(late); at.Before(due.Add(-rounding)) || at.After(latest) {
-			t.Errorf("attempt %d came at %v, want it between %v and %v", n+2, at, due, latest)
-		}
-	}
-	dead := s.awaitState(subscription, event, "dead")
-	if dead.Reason != "exhausted" || dead.Attempts != 4 {
-		t.Errorf("got %+v, want it exhausted after 4 attempts", dead)
-	}
-	for n, request := range receiver.got() {
-		if got, want := request.header.Get("webhook-attempt"), strconv.Itoa(n+1); got != want {
-			t.Errorf("request %d has the attempt %s", n+1, got)
-		}
-	}
+	})
+	dead := s.delivery(subscription, event)
 	s.restart()
 	if again := s.delivery(subscription, event); again != dead {
 		t.Errorf("after a restart the dead letter is %+v, before it was %+v", again, dead)
@@ -75,53 +58,63 @@ func TestRetryAfterAcrossARestart(t *testing.T) {
 	})
 	retries := 1
 	subscription, _ := s.subscribe(receiver.URL, subscriptionBody{
-		Retry: &retryBody{MaxRetries: &retries, MinDelay: "1s", MaxDelay: "3s"},
+		Retry: &retryBody{MaxRetries: &retries, MinDelay: "1s", MaxDelay: "2s"},
 	}, "trip.created")
 	event := s.send("trip.created", "{}")
-	failed := s.awaitFailure(receiver, subscription, event, 1)
-	due := failed.NextAttemptAt
-	s.checkGap(failed, 3*time.Second, 3*time.Second)
-	s.restart()
-	if again := s.awaitState(subscription, event, "waiting").NextAttemptAt; !again.Equal(due) {
-		t.Errorf("after the restart the retry is due at %v, before it was at %v", again, due)
+	s.followSchedule(receiver, subscription, event, []gap{{2 * time.Second, 2 * time.Second}})
+}
+
+// followSchedule restarts the server in each gap between the attempts of a delivery that
+// always fails, until it is a dead letter, and compares the gaps: as the API announces them
+// and as they are.
+func (s *testServer) followSchedule(receiver *testReceiver, subscription, event string, gaps []gap) {
+	s.t.Helper()
+	ready := make([]time.Time, len(gaps)) // after the restart in each gap
+	for n, gap := range gaps {
+		receiver.await(n + 1)
+		s.checkAnnounced(subscription, event, n+1, gap)
+		s.restart()
+		ready[n] = s.ready
 	}
-	at := receiver.await(2)[1].at
-	if latest := latestOf(due, s.ready).Add(late); at.Before(due.Add(-rounding)) || at.After(latest) {
-		t.Errorf("the retry came at %v, want it between %v and %v", at, due, latest)
+	dead := s.awaitState(subscription, event, "dead")
+	if dead.Reason != "exhausted" || dead.Attempts != len(gaps)+1 {
+		s.t.Errorf("got %+v, want it exhausted after %d attempts", dead, len(gaps)+1)
 	}
-	if dead := s.awaitState(subscription, event, "dead"); dead.Reason != "exhausted" || dead.Attempts != 2 {
-		t.Errorf("got %+v, want it exhausted after 2 attempts", dead)
+	attempts := s.awaitAttempts(dead.ID, len(gaps)+1)
+	for n, gap := range gaps {
+		earliest, latest := attempts[n].end().Add(gap.least), attempts[n].end().Add(gap.most)
+		if ready[n].After(latest) {
+			latest = ready[n]
+		}
+		if at := attempts[n+1].StartedAt; at.Before(earliest.Add(-rounding)) || at.After(latest.Add(late)) {
+			s.t.Errorf("attempt %d began at %v, want it between %v and %v", n+2, at, earliest, latest)
+		}
+	}
+	for n, request := range receiver.got() {
+		if got, want := request.header.Get("webhook-attempt"), strconv.Itoa(n+1); got != want {
+			s.t.Errorf("request %d has the attempt %s", n+1, got)
+		}
 	}
 }
 
-// awaitFailure waits until an attempt has come and has failed, and gives the delivery as it
-// waits for the next one.
-func (s *testServer) awaitFailure(receiver *testReceiver, subscription, event string, number int) testDelivery {
+// checkAnnounced compares when the next attempt is due with the end of the last one. Where
+// the machine is so busy that another attempt came in between there is nothing to compare.
+func (s *testServer) checkAnnounced(subscription, event string, number int, gap gap) {
 	s.t.Helper()
-	receiver.await(number)
 	var d testDelivery
 	err := eventually(func() bool {
 		d = s.delivery(subscription, event)
-		return d.Attempts >= number && d.State == "waiting"
+		return d.Attempts >= number && d.State != "attempting"
 	})
-	if err != nil || d.Attempts != number {
-		s.t.Fatalf("after attempt %d the delivery is %+v", number, d)
+	if err != nil {
+		s.t.Fatalf("attempt %d does not end: %+v", number, d)
 	}
-	return d
-}
-
-// checkGap compares when the next attempt is due with the end of the last one.
-func (s *testServer) checkGap(d testDelivery, least, most time.Duration) {
-	s.t.Helper()
-	ended := s.awaitAttempts(d.ID, d.Attempts)[d.Attempts-1].end()
-	if gap := d.NextAttemptAt.Sub(ended); gap < least-rounding || gap > most+rounding {
-		s.t.Errorf("after attempt %d the delay is %v, want %v to %v", d.Attempts, gap, least, most)
+	attempts := s.awaitAttempts(d.ID, number)
+	if len(attempts) > number || d.State != "waiting" {
+		s.t.Logf("attempt %d came before the one before it was looked at", number+1)
+		return
 	}
-}
-
-func latestOf(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+	if delay := d.NextAttemptAt.Sub(attempts[number-1].end()); delay < gap.least-rounding || delay > gap.most+rounding {
+		s.t.Errorf("after attempt %d the delay is %v, want %v to %v", number, delay, gap.least, gap.most)
 	}
-	return b
 }

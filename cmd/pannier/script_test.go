@@ -23,7 +23,7 @@ import (
 
 const (
 	// scriptPatience bounds how long a script waits for a fact.
-	scriptPatience = 20 * time.Second
+	scriptPatience = time.Minute
 	scriptPoll     = 20 * time.Millisecond
 )
 
