@@ -111,9 +111,9 @@ func (c *specCheck) topics(texts []string) []match.Pattern {
 // checkTenant accepts "", which means all tenants where that is allowed.
 func checkTenant(tenant string) error {
 	if len(tenant) > MaxTenantBytes || strings.ContainsFunc(tenant, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-' && r != '.'
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
 	}) {
-		return Invalid("/tenant", "must have at most %d letters, digits, dots, dashes or underscores", MaxTenantBytes)
+		return Invalid("/tenant", "must have at most %d letters, digits, dashes or underscores", MaxTenantBytes)
 	}
 	return nil
 }

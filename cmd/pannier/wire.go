@@ -201,6 +201,9 @@ func (j *journals) open(lane engine.LaneRecord, synced uint64) (engine.Journal, 
 }
 
 func (j *journals) remove(lane engine.LaneRecord) error {
+	j.mu.Lock()
+	delete(j.opened, lane.Name)
+	j.mu.Unlock()
 	return os.RemoveAll(filepath.Join(j.dir, lane.Name))
 }
 
