@@ -36,6 +36,7 @@ type Config struct {
 
 	AutoPromoteRate float64    `env:"PANNIER_AUTO_PROMOTE_RATE" default:"1000" placeholder:"N" yaml:"auto_promote_rate" help:"Give a topic a lane of its own at this many events a second; 0 is never (${default})."`
 	LogLevel        slog.Level `env:"PANNIER_LOG_LEVEL" default:"info" placeholder:"LEVEL" yaml:"log_level" help:"Log debug, info, warn or error and above (${default})."`
+	LogFormat       string     `env:"PANNIER_LOG_FORMAT" default:"text" enum:"text,json" placeholder:"FORMAT" yaml:"log_format" help:"Log text or json, one object a line (${default})."`
 
 	clusterFlags `yaml:",inline"`
 

@@ -98,6 +98,7 @@ func TestPrecedence(t *testing.T) {
 		{"allow-private", "", "[10.0.0.0/8]", "10.1.0.0/16", "fd00::/8", func(c Config) any { return c.AllowPrivate }},
 		{"auto-promote-rate", "1000", "0", "2.5", "1e+06", func(c Config) any { return c.AutoPromoteRate }},
 		{"log-level", "INFO", "DEBUG", "WARN", "ERROR", func(c Config) any { return c.LogLevel }},
+		{"log-format", "text", "json", "text", "json", func(c Config) any { return c.LogFormat }},
 		{"tls-cert", "", "a", "b", "c", func(c Config) any { return c.TLSCert }},
 		{"tls-key", "", "a", "b", "c", func(c Config) any { return c.TLSKey }},
 	}
@@ -171,6 +172,7 @@ func TestBadConfig(t *testing.T) {
 		{"negative rate", []string{"--data=d", "--auto-promote-rate=-1"}, "--auto-promote-rate: must be 0 or more"},
 		{"rate that is none", []string{"--data=d", "--auto-promote-rate=NaN"}, "--auto-promote-rate: must be 0 or more"},
 		{"level", []string{"--data=d", "--log-level=loud"}, "--log-level"},
+		{"log format", []string{"--data=d", "--log-format=xml"}, "--log-format"},
 		{"range", []string{"--data=d", "--allow-private=10.0.0.1"}, "--allow-private"},
 		{"address without port", []string{"--data=d", "--listen=127.0.0.1"}, `--listen: "127.0.0.1" is not HOST:PORT`},
 		{"port beyond the last", []string{"--data=d", "--listen=127.0.0.1:65536"}, "--listen: "},

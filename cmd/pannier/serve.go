@@ -60,7 +60,7 @@ func (s *server) URL() string { return s.url }
 // startServer opens the data folder, recovers, and serves. The context bounds the start
 // only.
 func startServer(ctx context.Context, cfg Config, logs io.Writer) (*server, error) {
-	logger := telemetry.NewLogger(logs, cfg.LogLevel, telemetry.FormatText)
+	logger := telemetry.NewLogger(logs, cfg.LogLevel, telemetry.Format(cfg.LogFormat))
 	s := &server{logger: logger, failed: make(chan error, 2)}
 	tlsConfig, err := loadTLS(cfg)
 	if err != nil {
