@@ -1,8 +1,12 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
@@ -33,6 +37,36 @@ func badgerOptions(dir string, logger *slog.Logger) badger.Options {
 		WithCompression(options.Snappy).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithLogger(badgerLogger{logger})
+}
+
+// removeEmptyLogs removes the log files without a byte that a kill left: Badger empties a
+// log before it removes it and makes one before it fills it, and refuses to open a folder
+// with an empty one. Nothing is in them; that nothing is missing either is checked by the
+// numbers of the commits.
+func removeEmptyLogs(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for empty logs: %w", err)
+	}
+	for _, entry := range entries {
+		if extension := filepath.Ext(entry.Name()); extension != ".vlog" && extension != ".mem" {
+			continue
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return fmt.Errorf("look for empty logs: %w", err)
+		}
+		if !info.Mode().IsRegular() || info.Size() > 0 {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil {
+			return fmt.Errorf("remove an empty log: %w", err)
+		}
+	}
+	return nil
 }
 
 // badgerLogger hands Badger's warnings and errors to slog; what it merely tells is dropped

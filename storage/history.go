@@ -95,6 +95,9 @@ func openHistoryTables(dir string, logger *slog.Logger) (db *badger.DB, err erro
 			db, err = nil, fmt.Errorf("badger: %v", fault)
 		}
 	}()
+	if err := removeEmptyLogs(dir); err != nil {
+		return nil, err
+	}
 	db, err = badger.Open(badgerOptions(dir, logger).WithSyncWrites(false))
 	if err != nil {
 		return nil, err

@@ -90,6 +90,9 @@ func OpenState(dir string, options StateOptions) (*State, error) {
 	if s.mark, err = openMark(s.path, tables, options); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
+	if err := removeEmptyLogs(tables); err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
 	s.db, err = badger.OpenManaged(badgerOptions(tables, options.Logger).
 		WithSyncWrites(true).
 		WithMemTableSize(signed(s.mark.memTableBytes)))
