@@ -44,6 +44,11 @@ func (m *model) missing(s *subscription, e *event) (problem string, lost bool) {
 		return "", false
 	}
 	dead := p.deadLetters()
+	for _, row := range p.rows {
+		if row.State != "delivered" && row.State != "dead" {
+			return "not ended: it is " + row.State, false // A10 too
+		}
+	}
 	if len(dead) == 0 {
 		return fmt.Sprintf("lost: %d attempts, none succeeded, no dead letter", len(p.attempts)), true
 	}

@@ -304,6 +304,14 @@ func TestMutatedHistoriesFail(t *testing.T) {
 				r.Subscription = &history.Subscription{Name: "good", ID: "sub_good", Pending: 1}
 			})
 		}},
+		{"a delivery waits that nobody attempts", []check.Rule{check.NoLoss, check.Accounting}, func(t *testing.T, h records) records {
+			t.Helper()
+			return edit(t, without(h, attemptsOf("good", "plain")), rowOf(history.OpDelivery, "good", "evt_plain"), func(r *history.Record) {
+				d := *r.Delivery
+				d.State = "waiting"
+				r.Delivery = &d
+			})
+		}},
 		{"a delivery is still waiting", []check.Rule{check.Accounting}, func(t *testing.T, h records) records {
 			t.Helper()
 			return edit(t, h, rowOf(history.OpDelivery, "good", "evt_plain"), func(r *history.Record) {

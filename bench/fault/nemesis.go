@@ -12,7 +12,11 @@ import (
 const (
 	earlyKills   = 10 // are followed by a start that is killed during recovery
 	gracefulEnds = 10 // are followed by a life that ends with SIGTERM
+	longLives    = 10 // are long enough for what is slow to be spilled
 )
+
+// longer is added to a long life.
+const longer = 5 * time.Second
 
 // kill ends the server with SIGKILL at a random moment of each round and starts it again at
 // once.
@@ -23,6 +27,9 @@ func (r *run) kill(ctx context.Context) error {
 	}
 	for round := 1; round <= r.Rounds; round++ {
 		life := r.MinLife + time.Duration(random.Int64N(int64(r.MaxLife-r.MinLife)+1))
+		if random.IntN(100) < longLives {
+			life += longer
+		}
 		if err := r.live(ctx, life); err != nil {
 			return fmt.Errorf("round %d: %w", round, err)
 		}

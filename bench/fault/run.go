@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -30,7 +31,7 @@ type Config struct {
 	MinLife, MaxLife time.Duration
 	// Calm is how long the workload goes on before the first and after the last kill.
 	Calm time.Duration
-	// Settle bounds the wait for the last delivery.
+	// Settle bounds the wait for the last delivery, from when the last one ended.
 	Settle time.Duration
 	// Progress is told about every round; nil: nobody is.
 	Progress io.Writer
@@ -39,12 +40,14 @@ type Config struct {
 // The defaults of Config.
 const (
 	DefaultMinLife = 300 * time.Millisecond
-	DefaultMaxLife = 3 * time.Second
+	DefaultMaxLife = 2500 * time.Millisecond
 	DefaultCalm    = 1500 * time.Millisecond
-	DefaultSettle  = 60 * time.Second
+	DefaultSettle  = 30 * time.Second
 )
 
 const (
+	// maxSettle bounds the whole wait for the last delivery.
+	maxSettle = 15 * time.Minute
 	// maxRounds bounds a run.
 	maxRounds = 10_000
 	// resettle bounds the wait after the last restart, when nothing should be left to do.
@@ -158,14 +161,18 @@ func (r *run) underLoad(ctx context.Context) error {
 	return nil
 }
 
-// settle waits until nothing is pending, for most at most.
-func (r *run) settle(ctx context.Context, most time.Duration) (bool, error) {
+// settle waits until nothing is pending, as long as it becomes less within patience.
+func (r *run) settle(ctx context.Context, patience time.Duration) (bool, error) {
 	const quiet = 3 // looks in a row: a restart may still be counting
-	still := 0
-	for end := r.log.Now() + most; r.log.Now() < end; {
+	still, least := 0, uint64(math.MaxUint64)
+	end, last := r.log.Now()+patience, r.log.Now()+maxSettle
+	for r.log.Now() < min(end, last) {
 		stats, err := r.client.stats(ctx)
 		if err != nil {
 			return false, fmt.Errorf("wait for the last delivery: %w", err)
+		}
+		if stats.Pending < least {
+			least, end = stats.Pending, r.log.Now()+patience
 		}
 		if still++; stats.Pending != 0 {
 			still = 0

@@ -227,7 +227,7 @@ func (s *site) behave(a *history.Attempt) behaviour {
 			return behaviour{status: http.StatusFound}
 		}
 	case siteSlow:
-		if chance < 4 {
+		if chance < 2 {
 			return behaviour{status: http.StatusOK, delay: pastSpill}
 		}
 		return behaviour{status: http.StatusOK, delay: milli(5, 600)}

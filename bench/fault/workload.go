@@ -58,7 +58,7 @@ func standing() []asked {
 		}
 	}
 	narrow := ask("narrow", siteSlow, "default", 20, topicBurst, topicPosition)
-	narrow.inFlight = 24 // it falls behind at every burst
+	narrow.inFlight = 40 // it falls behind at every burst
 	hang := ask("hang", siteHang, "nantes", 20, topicCreated, topicForbidden)
 	hang.Timeout = hangTimeout
 	return []asked{
