@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"path"
 	"strconv"
 	"time"
 
@@ -17,7 +18,7 @@ const (
 	// maxChanging bounds the subscriptions that are changed and deleted at any time.
 	maxChanging = 6
 	// maxCreated bounds those made over the whole run.
-	maxCreated = 400
+	maxCreated = 600
 	maxDelay   = 2 * time.Second
 	adminPath  = "/v1/subscriptions"
 )
@@ -51,6 +52,10 @@ func (a *admin) work(ctx context.Context) {
 		if _, err := a.client.member.address(ctx); err != nil {
 			return
 		}
+		if a.random.IntN(100) < 15 {
+			a.shortLived(ctx)
+			continue
+		}
 		if len(a.live) < 2 || (len(a.live) < maxChanging && a.random.IntN(4) == 0) {
 			a.another(ctx)
 			continue
@@ -81,12 +86,56 @@ func (a *admin) another(ctx context.Context) {
 			MinDelay: time.Second, Timeout: usualTimeout,
 		},
 	}
+	if want.site == siteSlow {
+		want.inFlight = 48 // or its backlog would grow without end
+	}
 	if want.site == sitePoison {
 		want.MaxRetries = 1 + a.random.IntN(2)
 	}
 	if id, err := a.create(ctx, want); err == nil {
 		a.live = append(a.live, &changing{asked: want, id: id})
 	}
+}
+
+// shortLived makes a subscription that at once has more to do than it can, and deletes it
+// in the middle of that.
+func (a *admin) shortLived(ctx context.Context) {
+	if a.created == maxCreated {
+		return
+	}
+	a.created++
+	want := asked{
+		name: "d" + strconv.Itoa(a.created), site: siteSlow, inFlight: 2,
+		Settings: history.Settings{
+			Topics: []string{"*"}, Tenant: "default", Enabled: true, MaxRetries: 20, MinDelay: time.Second, Timeout: usualTimeout,
+		},
+	}
+	id, err := a.create(ctx, want)
+	if err != nil {
+		if id = a.find(ctx, want.name); id == "" {
+			return
+		}
+	}
+	c := &changing{asked: want, id: id}
+	if !pause(ctx, time.Duration(300+a.random.IntN(400))*time.Millisecond) || !a.remove(ctx, c) {
+		a.live = append(a.live, c)
+	}
+}
+
+// find looks for a subscription whose creation had no answer; "" when it is not there.
+func (a *admin) find(ctx context.Context, name string) (id string) {
+	type row struct{ ID, URL string }
+	for range maxTries {
+		err := list(ctx, a.client, adminPath, func(s row) {
+			if path.Base(s.URL) == name {
+				id = s.ID
+			}
+		})
+		if err == nil || !pause(ctx, 10*time.Millisecond) {
+			break
+		}
+	}
+	return id
 }
 
 // touch does something to the n-th subscription.

@@ -32,7 +32,7 @@ const (
 	minLife = 700 * time.Millisecond
 	maxLife = 1500 * time.Millisecond
 	calm    = 400 * time.Millisecond
-	settle  = 8 * time.Second
+	settle  = 4 * time.Second
 )
 
 func main() {
