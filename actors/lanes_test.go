@@ -46,52 +46,68 @@ func (l *life) setEnabled(sub engine.SubscriptionID, enabled bool) {
 // what had an attempt keeps its retry record, with its event.
 func TestRetentionExpiresWhatWaited(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.lanes = positionsLane(time.Hour)
-		w.answer(failing)
-		l := w.boot()
-		sub := l.subscribe(func(s *engine.SubscriptionSpec) { s.MaxInFlight = 1 })
-		w.answer(func(p pair, n int) engine.Result {
-			time.Sleep(6 * time.Second)
-			return failing(p, n)
+	tests := []struct {
+		name       string
+		writeTakes time.Duration
+	}{
+		{"at once", 0},
+		{"the cursor is written in the middle", 2 * engine.WatermarkInterval},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { expireWhatWaited(t, tt.writeTakes) })
 		})
-		for n := range 10 {
-			l.publish("vehicle.position", fmt.Sprintf("p%d", n))
-		}
-		time.Sleep(time.Second)
-		l.setEnabled(sub, false)
-		time.Sleep(time.Hour + 15*time.Minute)
-		check := func(l *life) {
-			t.Helper()
-			dead := l.deadLetters(sub)
-			if len(dead) != 9 {
-				t.Fatalf("dead letters = %d, want 9", len(dead))
-			}
-			for _, d := range dead {
-				if d.Reason != engine.ReasonExpired || d.Attempts != 0 {
-					t.Errorf("dead letter = %+v, want expired without an attempt", d)
-				}
-			}
-			if stats := l.engine.Stats(context.Background()); stats.Dead != 9 || stats.Pending != 1 {
-				t.Errorf("stats = %+v, want 9 dead and 1 pending", stats)
-			}
-		}
-		check(l)
-		if err := l.engine.RetryDelivery(context.Background(), admin, l.deadLetters(sub)[0].ID); engine.ErrorCode(err) != engine.CodeConflict {
-			t.Errorf("retry of an expired delivery: %v, want conflict", err)
-		}
-		l.stop()
-		l = w.boot()
-		check(l)
-		w.answer(succeeding)
-		l.setEnabled(sub, true)
-		time.Sleep(time.Minute)
-		if got := w.count(sub, "p0"); got != 1 {
-			t.Errorf("p0 was delivered %d times, want once: its record carries its event", got)
-		}
-		l.stop()
+	}
+}
+
+func expireWhatWaited(t *testing.T, writeTakes time.Duration) {
+	t.Helper()
+	w := newWorld(t)
+	w.writeTakes = writeTakes
+	w.lanes = positionsLane(time.Hour)
+	w.answer(failing)
+	l := w.boot()
+	sub := l.subscribe(func(s *engine.SubscriptionSpec) { s.MaxInFlight = 1 })
+	w.answer(func(p pair, n int) engine.Result {
+		time.Sleep(6 * time.Second)
+		return failing(p, n)
 	})
+	for n := range 10 {
+		l.publish("vehicle.position", fmt.Sprintf("p%d", n))
+	}
+	time.Sleep(time.Second)
+	l.setEnabled(sub, false)
+	time.Sleep(time.Hour + 15*time.Minute)
+	check := func(l *life) {
+		t.Helper()
+		dead := l.deadLetters(sub)
+		if len(dead) != 9 {
+			t.Fatalf("dead letters = %d, want 9", len(dead))
+		}
+		for _, d := range dead {
+			if d.Reason != engine.ReasonExpired || d.Attempts != 0 {
+				t.Errorf("dead letter = %+v, want expired without an attempt", d)
+			}
+		}
+		if stats := l.engine.Stats(context.Background()); stats.Dead != 9 || stats.Pending != 1 {
+			t.Errorf("stats = %+v, want 9 dead and 1 pending", stats)
+		}
+	}
+	check(l)
+	if err := l.engine.RetryDelivery(context.Background(), admin, l.deadLetters(sub)[0].ID); engine.ErrorCode(err) != engine.CodeConflict {
+		t.Errorf("retry of an expired delivery: %v, want conflict", err)
+	}
+	l.stop()
+	l = w.boot()
+	check(l)
+	w.answer(succeeding)
+	l.setEnabled(sub, true)
+	time.Sleep(time.Minute)
+	if got := w.count(sub, "p0"); got != 1 {
+		t.Errorf("p0 was delivered %d times, want once: its record carries its event", got)
+	}
+	l.stop()
 }
 
 // A topic that passes the rate gets a lane of its own, and loses it when it is quiet; the

@@ -127,7 +127,9 @@ func (s *System) expire(lane *ingress, e *entry, sequence uint64) bool {
 		}
 		s.options.Expired(record)
 		s.totals.dead.Add(n)
-		e.slot(lane).forgive(uint64(n)) //nolint:gosec // not negative
+		slot := e.slot(lane)
+		slot.forgive(uint64(n)) //nolint:gosec // not negative
+		lane.noteDirty(e, slot)
 		for range n {
 			s.options.Metrics.DeadEnded(lane.name, engine.ReasonExpired)
 		}
@@ -153,11 +155,13 @@ func (s *System) countFor(lane *ingress, e *entry, r engine.Range) (n int64) {
 	return n
 }
 
-// forgive takes expired events off the count of what waits.
+// forgive takes expired events off the count of what waits. The cursor may have been written
+// since the subscription gave them up, with a count that has them still.
 func (s *slot) forgive(n uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting -= min(n, s.waiting)
+	s.dirty = true
 }
 
 // recordsSince tells whether the entry may have retry records of events accepted up to t.

@@ -24,6 +24,8 @@ type world struct {
 	retain  time.Duration
 	random  func() float64
 	fatal   func(error)
+	// writeTakes is how long the state takes to call a write done.
+	writeTakes time.Duration
 
 	mu       sync.Mutex
 	journals map[string]*storage.MemoryJournal
@@ -209,7 +211,11 @@ func (s fencedState) Write(changes []engine.Write, done func()) error {
 		done()
 		return nil
 	}
-	return s.MemoryState.Write(changes, done)
+	takes := s.life.world.writeTakes
+	if takes == 0 {
+		return s.MemoryState.Write(changes, done)
+	}
+	return s.MemoryState.Write(changes, func() { time.AfterFunc(takes, done) })
 }
 
 type fencedJournal struct {
