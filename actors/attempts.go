@@ -69,9 +69,22 @@ func (p *attempts) start(job attemptJob) {
 	select {
 	case p.work <- job:
 	default:
-		p.workers.Add(1)
-		go p.worker(job)
+		if !p.hire(job) {
+			p.run(job) // it only says that it was interrupted
+		}
 	}
+}
+
+// hire begins a worker, unless interrupt waits for those there are.
+func (p *attempts) hire(job attemptJob) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return false
+	}
+	p.workers.Add(1)
+	go p.worker(job)
+	return true
 }
 
 // worker runs attempts until it has been idle for a while: a kept goroutine keeps its
@@ -153,8 +166,8 @@ func (p *attempts) inLane(lane *ingress) int {
 
 // interrupt cuts off what is under way and waits for the workers.
 func (p *attempts) interrupt() {
-	p.cancel()
 	p.mu.Lock()
+	p.cancel() // under the lock: no worker begins from here on
 	var waiting []attemptJob
 	for _, s := range p.shares {
 		waiting = append(waiting, s.delayed...)
