@@ -118,14 +118,8 @@ func (s *slot) describe(work *engine.SubscriptionWork) {
 func (e *entry) noteOldestBehind(work *engine.SubscriptionWork) {
 	for _, s := range e.allSlots() {
 		for _, r := range work.Behind[s.journal] {
-			_, err := s.ingress.journal.Read(r.From, readRecords, func(_ uint64, record engine.Record) bool {
-				if record.Event != nil {
-					work.NoteOldest(record.Event.Key())
-				}
-				return record.Event == nil
-			})
-			if err != nil {
-				e.system.logger.Error("journal read failed", "lane", s.ingress.name, "sequence", r.From, "error", err)
+			if at, found := s.ingress.acceptedFrom(r.From, readRecords); found {
+				work.NoteOldestMilli(at.UnixMilli())
 			}
 		}
 	}

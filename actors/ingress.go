@@ -257,21 +257,24 @@ func (i *ingress) release(part *engine.Part) {
 // abandon gives up a part whose batch did not become whole: the request was refused, so its
 // events are shown and delivered to nobody.
 func (i *ingress) abandon(part *engine.Part) {
+	batch := part.Events[0].Batch.ID
+	i.system.drop(batch)
 	for _, event := range part.Events {
-		i.system.drop(event.Batch.ID)
 		i.takeHeld(event)
 		i.ledger.Release(event.Ref.Sequence, 0)
 	}
-	i.system.held.forget(part.Events[0].Batch.ID)
+	i.system.held.forget(batch)
 	i.publish()
 	i.flip()
 }
 
-// drop has the events of a batch ignored for ever.
-func (s *System) drop(batch uint64) {
-	if s.dropped.Add(batch) {
-		s.write([]engine.Write{engine.PutDropped{Batch: batch}}, func() {})
+// drop has the events of a batch ignored for ever; it tells whether they were not before.
+func (s *System) drop(batch uint64) (dropped bool) {
+	if !s.dropped.Add(batch) {
+		return false
 	}
+	s.write([]engine.Write{engine.PutDropped{Batch: batch}}, func() {})
+	return true
 }
 
 // flip ends the open stretches of subscriptions that have read everything: from the next

@@ -11,7 +11,6 @@ import (
 	"pgregory.net/rapid"
 
 	"pannier/engine"
-	"pannier/engine/match"
 )
 
 // plan is a random history of one member, drawn before it is lived through.
@@ -56,9 +55,7 @@ type trial struct {
 func newTrial(t *testing.T, p plan) *trial {
 	t.Helper()
 	x := &trial{world: newWorld(t), must: make(map[pair]bool)}
-	x.lanes = []engine.LaneConfig{{
-		Name: "positions", Topics: []match.Pattern{"vehicle.position"}, Retention: 72 * time.Hour, MaxInFlight: 512, WindowShare: 0.5,
-	}}
+	x.lanes = positionsLane(72 * time.Hour)
 	x.life = x.boot()
 	for _, window := range p.windows {
 		mode := new(atomic.Value)
@@ -128,14 +125,7 @@ func (x *trial) post(s step) {
 
 func (x *trial) enable(sub int, enabled bool) {
 	x.t.Helper()
-	_, err := x.life.engine.UpdateSubscription(context.Background(), engine.Caller{Role: engine.RoleAdmin}, x.subs[sub],
-		func(spec engine.SubscriptionSpec) (engine.SubscriptionSpec, error) {
-			spec.Enabled = enabled
-			return spec, nil
-		})
-	if err != nil {
-		x.t.Fatal(err)
-	}
+	x.life.setEnabled(x.subs[sub], enabled)
 	x.enabled[sub] = enabled
 }
 

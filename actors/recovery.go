@@ -163,8 +163,9 @@ func (r *recovery) whole(sequence uint64, part engine.BatchPart) bool {
 func (r *recovery) event(event *engine.Event) (pairs int) {
 	s := r.system
 	if !r.whole(event.Ref.Sequence, event.Batch) {
-		s.drop(event.Batch.ID)
-		s.logger.Warn("event of an incomplete batch dropped: it was never answered", "lane", r.lane.name, "sequence", event.Ref.Sequence)
+		if s.drop(event.Batch.ID) { // once for a batch, not for each of its events
+			s.logger.Warn("incomplete batch dropped: it was never answered", "lane", r.lane.name, "sequence", event.Ref.Sequence)
+		}
 		return 0
 	}
 	if s.dropped.Has(event) {

@@ -198,8 +198,8 @@ func (a *subscriptionActor) turn() {
 // embedAll carries out the embeds, once the records are there; embedded is to be called when
 // that is durable.
 func (a *subscriptionActor) embedAll() (embedded func()) {
-	if !a.machine.Loaded() {
-		return func() {}
+	if len(a.embeds) == 0 || !a.machine.Loaded() {
+		return func() {} // nearly always: it costs a turn nothing
 	}
 	embeds := a.embeds
 	a.embeds = nil

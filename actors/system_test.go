@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"pannier/engine"
-	"pannier/engine/match"
 )
 
 func TestEventReachesEverySubscriptionThatMatches(t *testing.T) {
@@ -223,9 +222,7 @@ func TestDedicatedLane(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.lanes = []engine.LaneConfig{{
-			Name: "positions", Topics: []match.Pattern{"vehicle.position"}, Retention: time.Hour, MaxInFlight: 512, WindowShare: 0.5,
-		}}
+		w.lanes = positionsLane(time.Hour)
 		w.answer(func(p pair, n int) engine.Result {
 			if p.event[0] == 'p' {
 				time.Sleep(time.Second)
@@ -258,9 +255,7 @@ func TestBatchOverLanes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.lanes = []engine.LaneConfig{{
-			Name: "positions", Topics: []match.Pattern{"vehicle.position"}, Retention: time.Hour, MaxInFlight: 512, WindowShare: 0.5,
-		}}
+		w.lanes = positionsLane(time.Hour)
 		l := w.boot()
 		sub := l.subscribe(nil)
 		accepted, err := l.engine.Accept(context.Background(), engine.Caller{}, []engine.Draft{

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"pannier/engine"
-	"pannier/engine/match"
 )
 
 // The totals of several lanes survive crashes: each lane's are written with its own
@@ -16,9 +15,7 @@ func TestTotalsSurviveCrashes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.lanes = []engine.LaneConfig{{
-			Name: "positions", Topics: []match.Pattern{"vehicle.position"}, Retention: time.Hour, MaxInFlight: 512, WindowShare: 0.5,
-		}}
+		w.lanes = positionsLane(time.Hour)
 		accepted := uint64(0)
 		for boot := range 4 {
 			l := w.boot()

@@ -68,7 +68,7 @@ func (d oldestDue) noteCursor(lane *ingress, low uint64) {
 func (o oldest) age(lane *ingress, now time.Time) time.Duration {
 	at := o.at
 	if o.cursor > 0 {
-		if accepted, found := lane.acceptedFrom(o.cursor); found && (at.IsZero() || accepted.Before(at)) {
+		if accepted, found := lane.acceptedFrom(o.cursor, firstEventSearch); found && (at.IsZero() || accepted.Before(at)) {
 			at = accepted
 		}
 	}
@@ -138,14 +138,18 @@ func (s *slot) cursorLow() (low uint64) {
 	return low
 }
 
-// acceptedFrom is the accept time of the first event from a sequence on.
-func (i *ingress) acceptedFrom(sequence uint64) (at time.Time, found bool) {
-	_, err := i.journal.Read(sequence, firstEventSearch, func(_ uint64, record engine.Record) bool {
+// acceptedFrom is the accept time of the first event from a sequence on, if it is among so
+// many records.
+func (i *ingress) acceptedFrom(sequence uint64, records int) (at time.Time, found bool) {
+	_, err := i.journal.Read(sequence, records, func(_ uint64, record engine.Record) bool {
 		if record.Event != nil {
 			at, found = record.Event.AcceptedAt, true
 		}
 		return !found
 	})
+	if err != nil {
+		i.system.logger.Error("journal read failed", "lane", i.name, "sequence", sequence, "error", err)
+	}
 	return at, found && err == nil
 }
 

@@ -202,9 +202,6 @@ func (m *Machine) Insert(record engine.RetryRecord, with []engine.Write) bool {
 	return true
 }
 
-// Own is the subscription's own time, in which retry records are due.
-func (m *Machine) Own(now time.Time) time.Time { return m.circuit.Own(now) }
-
 // Load gives a page of the retry records that were on disk; last tells that it was the
 // last one. Due times beyond the longest delay, left by a clock that went back, are clamped.
 func (m *Machine) Load(records []engine.RetryRecord, last bool, now time.Time) {

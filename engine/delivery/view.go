@@ -8,12 +8,11 @@ import (
 
 // View is what the API shows of a subscription that is at work.
 type View struct {
-	Health    engine.Health
-	InFlight  map[engine.EventRef]engine.RetryRecord // under way: attempts so far
-	Due       map[engine.DeliveryKey]time.Time       // wall time of the retry records in memory
-	Records   int
-	OldestDue time.Time // of what is due and not under way; zero: nothing
-	Circuit   engine.CircuitState
+	Health   engine.Health
+	InFlight map[engine.EventRef]engine.RetryRecord // under way: attempts so far
+	Due      map[engine.DeliveryKey]time.Time       // wall time of the retry records in memory
+	Records  int
+	Circuit  engine.CircuitState
 }
 
 // View copies the state at now.
@@ -29,7 +28,6 @@ func (m *Machine) View(now time.Time) View {
 	for key, item := range m.retries.byKey {
 		v.Due[key] = m.circuit.Wall(item.record.Due)
 	}
-	v.OldestDue, _ = m.OldestDue(now)
 	return v
 }
 
