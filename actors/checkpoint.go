@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 
@@ -22,9 +23,10 @@ type releasedPart struct {
 // cursor (I2).
 func (i *ingress) checkpoint(done chan<- struct{}) {
 	mark := engine.Watermark{
-		Journal: i.id, Sequence: i.ledger.Watermark(), Discharged: i.ledger.Discharged(),
+		Journal: i.id, Sequence: i.ledger.Watermark(),
 		Routed: i.ledger.Frontier(), Synced: i.journal.Synced(), Totals: i.system.kept(i),
 	}
+	mark.Open, mark.OpenThrough = i.openPairs()
 	mark.Released = i.released()
 	writes := i.dirtyCursors()
 	if len(writes) == 0 && sameMark(mark, i.written) {
@@ -46,7 +48,22 @@ func (i *ingress) checkpoint(done chan<- struct{}) {
 
 func sameMark(a, b engine.Watermark) bool {
 	return a.Sequence == b.Sequence && a.Routed == b.Routed && a.Synced == b.Synced &&
-		a.Totals == b.Totals && slices.Equal(a.Discharged, b.Discharged) && slices.Equal(a.Released, b.Released)
+		a.Totals == b.Totals && a.OpenThrough == b.OpenThrough && slices.Equal(a.Released, b.Released) &&
+		slices.EqualFunc(a.Open, b.Open, func(x, y engine.OpenPairs) bool {
+			return x.Subscription == y.Subscription && slices.Equal(x.Sequences, y.Sequences)
+		})
+}
+
+// openPairs lists whom the lane's events wait for, and through which sequence the list is
+// whole.
+func (i *ingress) openPairs() (open []engine.OpenPairs, through uint64) {
+	byHandle, through := i.ledger.Open()
+	for handle, sequences := range byHandle {
+		e := i.system.registry.get(engine.Handle(handle))
+		open = append(open, engine.OpenPairs{Subscription: e.id, Sequences: sequences})
+	}
+	slices.SortFunc(open, func(a, b engine.OpenPairs) int { return cmp.Compare(a.Subscription, b.Subscription) })
+	return open, through
 }
 
 func (i *ingress) dirtyCursors() []engine.Write {

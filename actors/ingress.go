@@ -35,8 +35,11 @@ type (
 	// release lets a held part go; abandon gives one up whose batch did not become whole.
 	release struct{ part *engine.Part }
 	abandon struct{ part *engine.Part }
-	// discharged takes pairs off the ledger.
-	discharged struct{ sequences []uint64 }
+	// discharged takes the pairs of a subscription off the ledger.
+	discharged struct {
+		handle    engine.Handle
+		sequences []uint64
+	}
 	// caughtUp asks for the end of a subscription's open stretch.
 	caughtUp struct{ entry *entry }
 	// stale asks for a subscription's mailbox to be turned into a stretch.
@@ -118,7 +121,7 @@ func (i *ingress) Receive(ctx actor.Context) {
 		i.abandon(m.part)
 	case discharged:
 		for _, sequence := range m.sequences {
-			i.ledger.Discharge(sequence)
+			i.ledger.Discharge(sequence, uint32(m.handle))
 		}
 	case caughtUp:
 		i.flips = append(i.flips, m.entry)
@@ -191,11 +194,11 @@ func (i *ingress) routeAll(submissions []*submission) {
 				i.ledger.Hold(event.Ref.Sequence)
 				continue
 			}
-			i.ledger.Route(event.Ref.Sequence, i.route(event, s.matched[n], now))
 			i.totals.count(event.Ref.Sequence, len(s.matched[n]))
+			i.ledger.Route(event.Ref.Sequence, i.route(event, s.matched[n], now))
 		}
 		if s.part.Request != nil {
-			i.ledger.Route(s.first+uint64(len(s.part.Events)), 0)
+			i.ledger.Route(s.first+uint64(len(s.part.Events)), nil)
 		}
 		if s.part.Held {
 			i.holdMatched(s)
@@ -217,9 +220,10 @@ func (i *ingress) publish() {
 	i.totals.passed(frontier)
 }
 
-// route puts an event into the mailboxes of its subscriptions and counts the pairs that the
-// ledger must wait for.
-func (i *ingress) route(event *engine.Event, handles []uint32, now time.Time) (pairs int) {
+// route puts an event into the mailboxes of its subscriptions and gives those that took it,
+// in the place of handles: for them the ledger must wait.
+func (i *ingress) route(event *engine.Event, handles []uint32, now time.Time) (taking []uint32) {
+	taking = handles[:0]
 	if i.system.options.Tracer != nil {
 		defer i.system.startRoute(event, i.name, len(handles)).End()
 	}
@@ -229,7 +233,7 @@ func (i *ingress) route(event *engine.Event, handles []uint32, now time.Time) (p
 		taken, full := s.offer(event, now)
 		switch {
 		case taken:
-			pairs++
+			taking = append(taking, handle)
 			e.wake()
 		case full:
 			// What does not fit waits in the journal: nothing is dropped, and memory is bounded.
@@ -238,7 +242,7 @@ func (i *ingress) route(event *engine.Event, handles []uint32, now time.Time) (p
 			e.wake()
 		}
 	}
-	return pairs
+	return taking
 }
 
 // release hands out a part whose batch is durable in every lane.
@@ -247,8 +251,8 @@ func (i *ingress) release(part *engine.Part) {
 	i.noteReleased(part)
 	for _, event := range part.Events {
 		handles := i.takeHeld(event)
-		i.ledger.Release(event.Ref.Sequence, i.route(event, handles, now))
 		i.totals.count(event.Ref.Sequence, len(handles))
+		i.ledger.Release(event.Ref.Sequence, i.route(event, handles, now))
 	}
 	i.publish()
 	i.flip()
@@ -261,7 +265,7 @@ func (i *ingress) abandon(part *engine.Part) {
 	i.system.drop(batch)
 	for _, event := range part.Events {
 		i.takeHeld(event)
-		i.ledger.Release(event.Ref.Sequence, 0)
+		i.ledger.Release(event.Ref.Sequence, nil)
 	}
 	i.system.held.forget(batch)
 	i.publish()
@@ -302,7 +306,7 @@ func (i *ingress) reclaim(e *entry) {
 		return
 	}
 	for _, event := range events {
-		i.ledger.Discharge(event.Ref.Sequence)
+		i.ledger.Discharge(event.Ref.Sequence, uint32(e.handle))
 	}
 	i.noteDirty(e, s)
 	e.wake()

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"fmt"
+	"slices"
 
 	"pannier/engine"
 	"pannier/engine/ledger"
@@ -67,7 +68,8 @@ func (s *System) recover(snapshot *engine.Snapshot) error {
 		return err
 	}
 	for _, lane := range s.lanes.all() {
-		r := &recovery{system: s, lane: lane, mark: marks[lane.id], released: released, found: found}
+		r := newRecovery(s, lane, marks[lane.id])
+		r.released, r.found = released, found
 		if err := r.run(); err != nil {
 			return fmt.Errorf("recover lane %s: %w", lane.name, err)
 		}
@@ -123,8 +125,23 @@ type recovery struct {
 	lane     *ingress
 	mark     engine.Watermark
 	released map[uint64]bool
+	open     map[uint64][]uint32 // whom the events through mark.OpenThrough wait for
 	found    map[uint64]uint32
 	parts    []*engine.Event // of the batch being read, for the answer of its request
+}
+
+func newRecovery(s *System, lane *ingress, mark engine.Watermark) *recovery {
+	r := &recovery{system: s, lane: lane, mark: mark, open: make(map[uint64][]uint32)}
+	for _, open := range mark.Open {
+		handle, known := s.table.Known(open.Subscription)
+		if !known || s.table.Latest(handle).Deleted {
+			continue // its pairs went with it
+		}
+		for _, sequence := range open.Sequences {
+			r.open[sequence] = append(r.open[sequence], uint32(handle))
+		}
+	}
+	return r
 }
 
 func (r *recovery) run() error {
@@ -137,7 +154,7 @@ func (r *recovery) run() error {
 		r.skipTo(sequence)
 		if record.Request != nil {
 			r.request(record.Request)
-			r.lane.ledger.Route(sequence, 0)
+			r.lane.ledger.Route(sequence, nil)
 			return
 		}
 		r.lane.ledger.Route(sequence, r.event(record.Event))
@@ -150,7 +167,7 @@ func (r *recovery) run() error {
 // skipTo passes over damaged sequences: the journal has reported them.
 func (r *recovery) skipTo(sequence uint64) {
 	for r.lane.ledger.Next() < sequence {
-		r.lane.ledger.Route(r.lane.ledger.Next(), 0)
+		r.lane.ledger.Route(r.lane.ledger.Next(), nil)
 	}
 }
 
@@ -160,27 +177,20 @@ func (r *recovery) whole(sequence uint64, part engine.BatchPart) bool {
 	return part.ID == 0 || sequence <= r.mark.Routed || r.released[part.ID] || r.found[part.ID] >= part.Count
 }
 
-func (r *recovery) event(event *engine.Event) (pairs int) {
+func (r *recovery) event(event *engine.Event) (taking []uint32) {
 	s := r.system
 	if !r.whole(event.Ref.Sequence, event.Batch) {
 		if s.drop(event.Batch.ID) { // once for a batch, not for each of its events
 			s.logger.Warn("incomplete batch dropped: it was never answered", "lane", r.lane.name, "sequence", event.Ref.Sequence)
 		}
-		return 0
+		return nil
 	}
 	if s.dropped.Has(event) {
-		return 0
+		return nil
 	}
 	r.remember(event)
-	if event.Ref.Sequence <= r.mark.Routed && r.wasDischarged(event.Ref.Sequence) {
-		return 0
-	}
 	now := s.clock()
-	handles := s.table.MatchAt(event, nil)
-	if event.Ref.Sequence > r.mark.Routed {
-		r.lane.totals.count(event.Ref.Sequence, len(handles))
-	}
-	for _, handle := range handles {
+	for _, handle := range r.waiting(event) {
 		e := s.registry.get(engine.Handle(handle))
 		slot := e.slot(r.lane)
 		if event.Ref.Sequence <= r.mark.Routed && slot.covers(event.Ref.Sequence) {
@@ -190,12 +200,27 @@ func (r *recovery) event(event *engine.Event) (pairs int) {
 			continue
 		}
 		if slot.offerAgain(event, now) {
-			pairs++
+			taking = append(taking, handle)
 		} else {
 			r.lane.noteDirty(e, slot)
 		}
 	}
-	return pairs
+	return taking
+}
+
+// waiting gives, ascending, whom an event may still wait for.
+func (r *recovery) waiting(event *engine.Event) []uint32 {
+	if event.Ref.Sequence <= r.mark.OpenThrough {
+		handles := r.open[event.Ref.Sequence]
+		slices.Sort(handles)
+		return handles
+	}
+	handles := r.system.table.MatchAt(event, nil)
+	slices.Sort(handles)
+	if event.Ref.Sequence > r.mark.Routed {
+		r.lane.totals.count(event.Ref.Sequence, len(handles))
+	}
+	return handles
 }
 
 // remember indexes given ids that the state may not know yet.
@@ -230,13 +255,4 @@ func (r *recovery) request(request *engine.Request) {
 	answer := engine.Answer{Key: request.Key, Digest: request.Digest, AcceptedAt: request.AcceptedAt}
 	answer.Complete(request, events)
 	r.system.keepIndex([]engine.Write{engine.PutAnswer{Answer: answer}})
-}
-
-func (r *recovery) wasDischarged(sequence uint64) bool {
-	for _, d := range r.mark.Discharged {
-		if sequence >= d.From && sequence <= d.Through {
-			return true
-		}
-	}
-	return false
 }

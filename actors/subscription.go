@@ -252,7 +252,7 @@ func (a *subscriptionActor) performThen(effects delivery.Effects, durable func()
 	} else {
 		durable()
 	}
-	s.discharge(effects.Discharged)
+	s.discharge(e, effects.Discharged)
 	for _, attempt := range effects.Attempts {
 		s.attempts.submit(attemptJob{shareKey: shareKey{e, s.ingressOf(attempt.Key.Event.Journal)}, attempt: attempt})
 	}

@@ -225,8 +225,8 @@ func (s *System) write(changes []engine.Write, done func()) {
 	}
 }
 
-// discharge tells the ingress actors which pairs have ended.
-func (s *System) discharge(refs []engine.EventRef) {
+// discharge tells the ingress actors which pairs of a subscription have ended.
+func (s *System) discharge(e *entry, refs []engine.EventRef) {
 	for len(refs) > 0 {
 		journal := refs[0].Journal
 		var sequences []uint64
@@ -238,7 +238,7 @@ func (s *System) discharge(refs []engine.EventRef) {
 				others = append(others, ref)
 			}
 		}
-		s.ingressOf(journal).send(discharged{sequences})
+		s.ingressOf(journal).send(discharged{e.handle, sequences})
 		refs = others
 	}
 }

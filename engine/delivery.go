@@ -153,19 +153,27 @@ type Cursor struct {
 	OldestMilli  int64
 }
 
-// Watermark is how far a journal is discharged. Everything below Sequence is; of what
-// lies at or above it, Discharged holds the exceptions. Routed is the last sequence that
-// had been matched and handed out when the watermark was taken.
+// Watermark is how far a journal is discharged. Everything below Sequence is, and from there
+// through OpenThrough everything but the pairs of Open: a crash repeats what was settled
+// since, not what waited beside a slow delivery. Routed is the last sequence that had been
+// matched and handed out when the watermark was taken.
 type Watermark struct {
-	Journal    JournalID
-	Sequence   uint64 // first sequence that is not discharged
-	Discharged []Range
-	Routed     uint64
-	Synced     uint64 // last sequence known to be synced; compared with the journal at start
+	Journal     JournalID
+	Sequence    uint64 // first sequence that is not discharged
+	OpenThrough uint64
+	Open        []OpenPairs
+	Routed      uint64
+	Synced      uint64 // last sequence known to be synced; compared with the journal at start
 	// Released are the batches whose routing had begun and of which a part is at or above
 	// Sequence.
 	Released []uint64
 	Totals   Totals
+}
+
+// OpenPairs are the events that wait for one subscription.
+type OpenPairs struct {
+	Subscription SubscriptionID
+	Sequences    []uint64 // ascending
 }
 
 // Totals are the counts behind /v1/stats.

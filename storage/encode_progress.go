@@ -65,11 +65,16 @@ func decodeCursor(sub engine.SubscriptionID, journal engine.JournalID, value []b
 }
 
 func encodeWatermark(m engine.Watermark) []byte {
-	w := newValueWriter(64 + 8*len(m.Discharged) + 10*len(m.Released))
+	w := newValueWriter(64 + 40*len(m.Open) + 10*len(m.Released))
 	w.uint(m.Sequence)
 	w.uint(m.Routed)
 	w.uint(m.Synced)
-	w.ranges(m.Discharged)
+	w.uint(m.OpenThrough)
+	w.natural(len(m.Open))
+	for _, open := range m.Open {
+		w.string(string(open.Subscription))
+		w.sequences(open.Sequences)
+	}
 	w.natural(len(m.Released))
 	for _, batch := range m.Released {
 		w.uint(batch)
@@ -85,11 +90,17 @@ func encodeWatermark(m engine.Watermark) []byte {
 func decodeWatermark(journal engine.JournalID, value []byte) (engine.Watermark, error) {
 	r := newValueReader(value)
 	m := engine.Watermark{
-		Journal:    journal,
-		Sequence:   r.uint(),
-		Routed:     r.uint(),
-		Synced:     r.uint(),
-		Discharged: r.ranges(),
+		Journal:     journal,
+		Sequence:    r.uint(),
+		Routed:      r.uint(),
+		Synced:      r.uint(),
+		OpenThrough: r.uint(),
+	}
+	if n := r.count(2); n > 0 {
+		m.Open = make([]engine.OpenPairs, n)
+		for i := range m.Open {
+			m.Open[i] = engine.OpenPairs{Subscription: engine.SubscriptionID(r.string()), Sequences: r.sequences()}
+		}
 	}
 	if n := r.count(1); n > 0 {
 		m.Released = make([]uint64, n)
@@ -152,4 +163,29 @@ func (r *valueReader) ranges() []engine.Range {
 		last = ranges[i].Through
 	}
 	return ranges
+}
+
+// sequences writes each as the distance from the one before it; the arithmetic wraps, so any
+// numbers come back as they were.
+func (w *valueWriter) sequences(sequences []uint64) {
+	w.natural(len(sequences))
+	last := uint64(0)
+	for _, sequence := range sequences {
+		w.uint(sequence - last)
+		last = sequence
+	}
+}
+
+func (r *valueReader) sequences() []uint64 {
+	n := r.count(1)
+	if n == 0 {
+		return nil
+	}
+	sequences := make([]uint64, n)
+	last := uint64(0)
+	for i := range sequences {
+		last += r.uint()
+		sequences[i] = last
+	}
+	return sequences
 }

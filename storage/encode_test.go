@@ -231,10 +231,16 @@ func drawCursor(t *rapid.T) engine.Cursor {
 func drawWatermark(t *rapid.T) engine.Watermark {
 	return engine.Watermark{
 		Journal: 7, Sequence: drawNumber(t), Routed: drawNumber(t), Synced: drawNumber(t),
-		Discharged: drawList(t, 5, drawRange), Released: drawList(t, 5, drawNumber),
+		OpenThrough: drawNumber(t), Open: drawList(t, 3, drawOpenPairs), Released: drawList(t, 5, drawNumber),
 		Totals: engine.Totals{
 			Accepted: drawNumber(t), Matched: drawNumber(t), Retried: drawNumber(t), Dead: drawNumber(t), Discarded: drawNumber(t),
 		},
+	}
+}
+
+func drawOpenPairs(t *rapid.T) engine.OpenPairs {
+	return engine.OpenPairs{
+		Subscription: engine.SubscriptionID(rapid.String().Draw(t, "subscription")), Sequences: drawList(t, 5, drawNumber),
 	}
 }
 

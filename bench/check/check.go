@@ -52,13 +52,9 @@ func Rules() []Rule {
 
 // How sharp the rules are.
 const (
-	// DuplicateWindow is how long after a success a kill may still forget it. The engine
-	// writes what is settled every 250 ms, but by event: while one of an event's deliveries is
-	// in memory, for 5 s at most, the others may be repeated with it.
-	DuplicateWindow = 6 * time.Second
-	// PromptWindow is how long that takes when nothing is slow; what is repeated beyond it is
-	// counted.
-	PromptWindow = time.Second
+	// DuplicateWindow is how long after a success a kill may still forget it: the engine writes
+	// what is settled every 250 ms, to a disk that may be busy.
+	DuplicateWindow = 3 * time.Second
 	// AnswerSlack is how long an answer may be on its way to a server that waits for it.
 	AnswerSlack = 500 * time.Millisecond
 	// FreshFor is how old a timestamp may be when the request arrives: a busy machine lets
@@ -101,7 +97,6 @@ type Report struct {
 	Kills       int
 	Lost        int // pairs without an end
 	Repeats     []Repeat
-	HeldRepeats int // of successes more than PromptWindow before their kill
 
 	Counts map[Rule]int // violations
 	Shown  []Violation  // the first of each rule

@@ -57,9 +57,6 @@ func repeats(m *model, r *Report) {
 			r.Repeats = append(r.Repeats, Repeat{
 				Subscription: p.key.name, Event: p.key.ref, Before: kill.From - a.Ended,
 			})
-			if kill.From-a.Ended > PromptWindow {
-				r.HeldRepeats++
-			}
 		}
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"io"
 	"slices"
 	"time"
-
-	"pannier/bench/check"
 )
 
 // maxNamed bounds the violations that a summary names.
@@ -49,8 +47,8 @@ func (r *Result) before() string {
 	for i, repeat := range r.Repeats {
 		distances[i] = repeat.Before
 	}
-	return fmt.Sprintf(", answered p50 %v, p99 %v, at most %v before the kill; %d more than %v, held back by a slow one",
-		percentile(distances, 50), percentile(distances, 99), percentile(distances, 100), r.HeldRepeats, check.PromptWindow)
+	return fmt.Sprintf(", answered p50 %v, p99 %v, at most %v before the kill",
+		percentile(distances, 50), percentile(distances, 99), percentile(distances, 100))
 }
 
 // percentile is the p-th percentile, rounded to a millisecond; 0 of nothing.

@@ -190,8 +190,8 @@ var mutants = []mutant{
 			},
 			{
 				file: "actors/recovery.go",
-				old:  "r.wasDischarged(event.Ref.Sequence) {",
-				new:  "false {",
+				old:  "if event.Ref.Sequence <= r.mark.OpenThrough {",
+				new:  "if false {",
 			},
 		},
 	},

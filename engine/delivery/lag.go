@@ -65,7 +65,9 @@ func (m *Machine) ReadDone(read Read, events []*engine.Event, next uint64, end b
 		s.open[event.Ref.Sequence] = struct{}{}
 		l.buffer = append(l.buffer, event)
 	}
-	if end && s.through == 0 && !l.flipping {
+	// At the end of what was handed out the ingress actor answers when there is more to read,
+	// or nothing: events of a part that is held may still come into a stretch that is closed.
+	if end && !l.flipping {
 		l.flipping = true
 		m.out.CaughtUp = append(m.out.CaughtUp, l.journal)
 	}
@@ -140,8 +142,12 @@ func (m *Machine) Waiting(journal engine.JournalID) (ranges []engine.Range, sett
 	}
 	l.changed = false
 	settled, l.settledCount = l.settledCount, 0
+	buffered := uint64(0)
+	if len(l.buffer) > 0 {
+		buffered = l.buffer[0].Ref.Sequence
+	}
 	for _, s := range l.stretches {
-		ranges = append(ranges, s.pending())
+		ranges = s.pending(ranges, buffered)
 	}
 	return ranges, settled, true
 }

@@ -116,7 +116,7 @@ type Effects struct {
 	// Discharged are pairs that came by mailbox and that the lane's ledger need not wait for.
 	Discharged []engine.EventRef
 	Reads      []Read
-	// CaughtUp names lanes whose last stretch was read to the journal's end: the ingress actor
+	// CaughtUp names lanes of which everything was read that was handed out: the ingress actor
 	// is asked to name its last sequence.
 	CaughtUp []engine.JournalID
 	// Stale names lanes whose mailbox holds events for too long: the ingress actor is asked to

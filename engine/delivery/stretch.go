@@ -1,12 +1,16 @@
 package delivery
 
-import "pannier/engine"
+import (
+	"slices"
+
+	"pannier/engine"
+)
 
 // stretch is the part of a lane's journal that waits behind the subscription's cursor.
 //
-//	from ........ low ......... next ............ through
-//	└─ settled ─┘ └─ read, not ─┘ └─ still to be ─┘  (0: the ingress actor still adds
-//	                 settled         read                events at the end)
+//	from .................. buffered ...... next ......... through
+//	└─ settled, or open: ───┘ └─ read, and ───┘ └─ still to be ─┘  (0: the ingress actor
+//	   an attempt under way      not attempted     read                still adds events)
 //
 // Only the ingress actor opens one (the mailbox was full, or its events waited too long)
 // and only it gives one its end: it names the sequence after which events come by mailbox
@@ -48,11 +52,26 @@ func (s *stretch) wasSkipped(sequence uint64) bool {
 // done tells whether every event of the stretch is settled.
 func (s *stretch) done() bool { return !s.unread() && len(s.open) == 0 }
 
-// pending is what a crash would have to read again.
-func (s *stretch) pending() engine.Range {
-	low := s.next
-	for sequence := range s.open {
-		low = min(low, sequence)
+// pending appends what a crash would have to read again: what was read and not settled, one
+// by one, and in one range what was not attempted, from the first buffered sequence on (0:
+// nothing is buffered).
+func (s *stretch) pending(ranges []engine.Range, buffered uint64) []engine.Range {
+	rest := engine.Range{From: s.next, Through: s.through}
+	if _, own := s.open[buffered]; own {
+		rest.From = buffered
 	}
-	return engine.Range{From: low, Through: s.through}
+	attempted := make([]uint64, 0, len(s.open))
+	for sequence := range s.open {
+		if sequence < rest.From {
+			attempted = append(attempted, sequence)
+		}
+	}
+	slices.Sort(attempted)
+	for _, sequence := range attempted {
+		ranges = append(ranges, engine.Range{From: sequence, Through: sequence})
+	}
+	if rest.Through == 0 || rest.From <= rest.Through {
+		ranges = append(ranges, rest)
+	}
+	return ranges
 }

@@ -1,52 +1,63 @@
 package ledger_test
 
 import (
+	"reflect"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
 
-	"pannier/engine"
 	"pannier/engine/ledger"
 )
 
 func TestWatermark(t *testing.T) {
 	t.Parallel()
 	l := ledger.New(10)
-	l.Route(10, 2)
-	l.Route(11, 1)
-	l.Route(12, 0)
-	l.Route(13, 1)
-	l.Discharge(11)
+	l.Route(10, []uint32{3, 5})
+	l.Route(11, []uint32{5})
+	l.Route(12, nil)
+	l.Route(13, []uint32{3, 4})
+	l.Discharge(11, 5)
 	if got, want := l.Watermark(), uint64(10); got != want {
 		t.Errorf("watermark = %d, want %d: event 10 has two pairs left", got, want)
 	}
-	if got, want := l.Discharged(), (engine.Range{From: 11, Through: 12}); len(got) != 1 || got[0] != want {
-		t.Errorf("discharged = %v, want [%v]", got, want)
+	open, through := l.Open()
+	if want := map[uint32][]uint64{3: {10, 13}, 4: {13}, 5: {10}}; !reflect.DeepEqual(open, want) || through != 13 {
+		t.Errorf("open = %v through %d, want %v through 13", open, through, want)
 	}
-	l.Discharge(10)
-	l.Discharge(10)
+	l.Discharge(10, 5)
+	l.Discharge(10, 3)
 	if got, want := l.Watermark(), uint64(13); got != want {
 		t.Errorf("watermark = %d, want %d", got, want)
+	}
+	l.Discharge(13, 3)
+	l.Discharge(13, 4)
+	if open, through := l.Open(); len(open) != 0 || through != 13 {
+		t.Errorf("open = %v through %d, want none through 13", open, through)
 	}
 }
 
 func TestHeldPartStopsTheFrontier(t *testing.T) {
 	t.Parallel()
 	l := ledger.New(1)
-	l.Route(1, 0)
+	l.Route(1, nil)
 	l.Hold(2)
-	l.Route(3, 0)
+	l.Route(3, []uint32{7})
+	l.Discharge(3, 7)
 	if got, want := l.Frontier(), uint64(1); got != want {
 		t.Errorf("frontier = %d, want %d", got, want)
 	}
 	if got, want := l.Watermark(), uint64(2); got != want {
 		t.Errorf("watermark = %d, want %d", got, want)
 	}
-	l.Release(2, 1)
+	if open, through := l.Open(); len(open) != 0 || through != 1 {
+		t.Errorf("open = %v through %d, want none through 1", open, through)
+	}
+	l.Release(2, []uint32{7})
 	if got, want := l.Frontier(), uint64(3); got != want {
 		t.Errorf("frontier = %d, want %d", got, want)
 	}
-	l.Discharge(2)
+	l.Discharge(2, 7)
 	if got, want := l.Watermark(), uint64(4); got != want {
 		t.Errorf("watermark = %d, want %d", got, want)
 	}
@@ -54,15 +65,22 @@ func TestHeldPartStopsTheFrontier(t *testing.T) {
 
 func TestMisuseEndsInPanic(t *testing.T) {
 	t.Parallel()
+	pair := []uint32{7}
 	tests := []struct {
 		name string
 		call func(l *ledger.Ledger)
 	}{
-		{"route with a gap", func(l *ledger.Ledger) { l.Route(3, 1) }},
-		{"discharge below the watermark", func(l *ledger.Ledger) { l.Discharge(0) }},
-		{"discharge twice", func(l *ledger.Ledger) { l.Route(1, 1); l.Route(2, 1); l.Discharge(2); l.Discharge(2) }},
-		{"discharge what was not routed", func(l *ledger.Ledger) { l.Discharge(1) }},
-		{"release what is not held", func(l *ledger.Ledger) { l.Route(1, 1); l.Release(1, 1) }},
+		{"route with a gap", func(l *ledger.Ledger) { l.Route(3, pair) }},
+		{"discharge below the watermark", func(l *ledger.Ledger) { l.Discharge(0, 7) }},
+		{"discharge twice", func(l *ledger.Ledger) {
+			l.Route(1, pair)
+			l.Route(2, []uint32{6, 7})
+			l.Discharge(2, 7)
+			l.Discharge(2, 7)
+		}},
+		{"discharge of another subscription", func(l *ledger.Ledger) { l.Route(1, pair); l.Discharge(1, 8) }},
+		{"discharge what was not routed", func(l *ledger.Ledger) { l.Discharge(1, 7) }},
+		{"release what is not held", func(l *ledger.Ledger) { l.Route(1, pair); l.Release(1, pair) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -77,34 +95,66 @@ func TestMisuseEndsInPanic(t *testing.T) {
 	}
 }
 
-func TestDischargedIsBounded(t *testing.T) {
+func TestOpenIsBounded(t *testing.T) {
 	t.Parallel()
-	l := ledger.New(1)
-	for i := range uint64(2*ledger.MaxRanges + 4) {
-		l.Route(i+1, int(1-i%2))
+	tests := []struct {
+		name    string
+		handles func(event uint32) []uint32 // of 4,096 events
+		want    uint64                      // listed through
+	}{
+		{"as many pairs as there is room for", func(uint32) []uint32 { return handles(0, 8) }, 4096},
+		{"one pair for each event more", func(uint32) []uint32 { return handles(0, 9) }, ledger.MaxOpenPairs / 9},
+		{"as many subscriptions", func(event uint32) []uint32 { return handles(event, 1) }, 4096},
+		{"twice as many subscriptions", func(event uint32) []uint32 { return handles(2*event, 2) }, ledger.MaxOpenHandles / 2},
+		{"more subscriptions in the first event", func(uint32) []uint32 { return handles(0, ledger.MaxOpenHandles+1) }, 0},
 	}
-	if got, want := len(l.Discharged()), ledger.MaxRanges; got != want {
-		t.Errorf("ranges = %d, want %d", got, want)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l := ledger.New(1)
+			for event := range uint32(4096) {
+				l.Route(uint64(event)+1, tt.handles(event))
+			}
+			if _, got := l.Open(); got != tt.want {
+				t.Errorf("listed through %d, want %d", got, tt.want)
+			}
+		})
 	}
 }
 
+// handles gives n of them from first on.
+func handles(first, n uint32) []uint32 {
+	all := make([]uint32, n)
+	for i := range all {
+		all[i] = first + uint32(i)
+	}
+	return all
+}
+
 // The ledger against a map: whatever is routed, held, released and discharged in whatever
-// order, the watermark is the first sequence with an open pair.
+// order, the watermark is the first sequence with an open pair, and the list of the open
+// pairs says which there are.
 func TestLedgerIsAMapOfOpenPairs(t *testing.T) {
 	t.Parallel()
+	type pair struct {
+		sequence uint64
+		handle   uint32
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		first := rapid.Uint64Range(1, 1<<40).Draw(t, "first")
 		l, next := ledger.New(first), first
-		open, held := map[uint64]int{}, map[uint64]bool{}
-		var openSequences []uint64
+		var open []pair
+		held := map[uint64]bool{}
+		handOut := func(t *rapid.T, sequence uint64) []uint32 {
+			to := handles(rapid.Uint32Range(0, 9).Draw(t, "handle"), rapid.Uint32Range(0, 3).Draw(t, "pairs"))
+			for _, handle := range to {
+				open = append(open, pair{sequence, handle})
+			}
+			return to
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"route": func(t *rapid.T) {
-				pairs := rapid.IntRange(0, 3).Draw(t, "pairs")
-				l.Route(next, pairs)
-				if pairs > 0 {
-					open[next] = pairs
-					openSequences = append(openSequences, next)
-				}
+				l.Route(next, handOut(t, next))
 				next++
 			},
 			"hold": func(*rapid.T) {
@@ -114,49 +164,54 @@ func TestLedgerIsAMapOfOpenPairs(t *testing.T) {
 			},
 			"release": func(t *rapid.T) {
 				for sequence := range held {
-					pairs := rapid.IntRange(0, 3).Draw(t, "pairs")
-					l.Release(sequence, pairs)
+					l.Release(sequence, handOut(t, sequence))
 					delete(held, sequence)
-					if pairs > 0 {
-						open[sequence] = pairs
-						openSequences = append(openSequences, sequence)
-					}
 					return
 				}
 			},
 			"discharge": func(t *rapid.T) {
-				if len(openSequences) == 0 {
+				if len(open) == 0 {
 					t.Skip("nothing is open")
 				}
-				i := rapid.IntRange(0, len(openSequences)-1).Draw(t, "index")
-				sequence := openSequences[i]
-				l.Discharge(sequence)
-				open[sequence]--
-				if open[sequence] == 0 {
-					delete(open, sequence)
-					openSequences = append(openSequences[:i], openSequences[i+1:]...)
-				}
+				i := rapid.IntRange(0, len(open)-1).Draw(t, "index")
+				l.Discharge(open[i].sequence, open[i].handle)
+				open = slices.Delete(open, i, i+1)
 			},
 			"": func(t *rapid.T) {
-				want := next
-				for sequence := range open {
-					want = min(want, sequence)
-				}
+				frontier := next - 1
 				for sequence := range held {
-					want = min(want, sequence)
+					frontier = min(frontier, sequence-1)
 				}
-				if got := l.Watermark(); got != want {
-					t.Fatalf("watermark = %d, want %d", got, want)
+				watermark, listed := frontier+1, map[pair]bool{}
+				for _, p := range open {
+					watermark = min(watermark, p.sequence)
+					if p.sequence <= frontier {
+						listed[p] = true
+					}
+				}
+				if got := l.Watermark(); got != watermark {
+					t.Fatalf("watermark = %d, want %d", got, watermark)
 				}
 				if got := l.Next(); got != next {
 					t.Fatalf("next = %d, want %d", got, next)
 				}
-				for _, r := range l.Discharged() {
-					for sequence := r.From; sequence <= r.Through; sequence++ {
-						if open[sequence] > 0 || held[sequence] {
-							t.Fatalf("%d is listed as discharged", sequence)
-						}
+				all, through := l.Open()
+				if through != frontier {
+					t.Fatalf("listed through %d, want %d", through, frontier)
+				}
+				for handle, sequences := range all {
+					if !slices.IsSorted(sequences) {
+						t.Fatalf("sequences of %d = %v, want them ascending", handle, sequences)
 					}
+					for _, sequence := range sequences {
+						if !listed[pair{sequence, handle}] {
+							t.Fatalf("%d for %d is listed and not open", sequence, handle)
+						}
+						delete(listed, pair{sequence, handle})
+					}
+				}
+				if len(listed) > 0 {
+					t.Fatalf("%v are open and not listed", listed)
 				}
 			},
 		})

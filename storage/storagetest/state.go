@@ -125,7 +125,8 @@ func statePutDrop(t *testing.T, open OpenState) {
 		APIKeys:  []engine.APIKey{{ID: "key_1", Hash: [32]byte{1, 2}, Role: engine.RoleViewer, Tenant: "acme", Name: "n", CreatedAt: day}},
 		Lanes:    []engine.LaneRecord{{Name: "fast", Journal: 1 << 63, Topic: "t", Promoted: true}},
 		Watermarks: []engine.Watermark{{
-			Journal: 3, Sequence: 10, Discharged: []engine.Range{{From: 12, Through: 14}, {From: 20, Through: 20}},
+			Journal: 3, Sequence: 10, OpenThrough: 20,
+			Open:   []engine.OpenPairs{{Subscription: "sub_a", Sequences: []uint64{10, 14, 20}}, {Subscription: "sub_b", Sequences: []uint64{10}}},
 			Routed: 30, Synced: 31, Released: []uint64{1 << 63, 4},
 			Totals: engine.Totals{Accepted: 1, Matched: 2, Retried: 3, Dead: 4, Discarded: 5},
 		}},
