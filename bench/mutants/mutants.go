@@ -178,6 +178,16 @@ var mutants = []mutant{
 		}},
 	},
 	{
+		name:  "open pairs forgotten",
+		why:   "the watermark names no open pairs, so a restart takes them for settled",
+		wants: []check.Rule{check.NoLoss},
+		edits: []edit{{
+			file: "actors/checkpoint.go",
+			old:  "open = append(open, engine.OpenPairs{Subscription: e.id, Sequences: sequences})",
+			new:  "_, _ = e, sequences",
+		}},
+	},
+	{
 		name:  "everything sent again",
 		why:   "a restart routes the whole journal, whatever was discharged",
 		wants: []check.Rule{check.RepeatsAtKills},
