@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"time"
 
@@ -31,7 +32,7 @@ type laneDocument struct {
 	Name        string         `yaml:"name"`
 	Topics      []string       `yaml:"topics"`
 	Retention   *time.Duration `yaml:"retention"`
-	MaxInFlight *int           `yaml:"max_in_flight"`
+	MaxInFlight *float64       `yaml:"max_in_flight"` // into an int the library would cut 1.5 to 1
 	WindowShare *float64       `yaml:"window_share"`
 }
 
@@ -71,9 +72,11 @@ func (d laneDocument) lane() (engine.LaneConfig, error) {
 		}
 	}
 	if d.MaxInFlight != nil {
-		if lane.MaxInFlight = *d.MaxInFlight; lane.MaxInFlight < 1 || lane.MaxInFlight > maxLaneInFlight {
-			return lane, fmt.Errorf("max_in_flight: must be between 1 and %d, got %d", maxLaneInFlight, lane.MaxInFlight)
+		number := *d.MaxInFlight
+		if !(number >= 1 && number <= maxLaneInFlight) || number != math.Trunc(number) {
+			return lane, fmt.Errorf("max_in_flight: must be a whole number between 1 and %d, got %v", maxLaneInFlight, number)
 		}
+		lane.MaxInFlight = int(number)
 	}
 	if d.WindowShare != nil {
 		if lane.WindowShare = *d.WindowShare; !(lane.WindowShare > 0 && lane.WindowShare <= 1) {
