@@ -1,5 +1,6 @@
 // Package receiver is the endpoint of one subscription on loopback: it checks the
-// signature of what arrives, writes it down in a receipt, and can be down.
+// signature of what arrives with a library that is not ours, writes it down in a receipt,
+// and can be down.
 package receiver
 
 import (
@@ -15,15 +16,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
 	"pannier/bench/load/tally"
-	"pannier/engine/signature"
 )
 
 const (
 	// maxBodyBytes bounds a delivery: the largest event and its envelope.
 	maxBodyBytes = 1 << 20
-	// tolerance is how old a signature may be.
-	tolerance = 5 * time.Minute
 	// headerTimeout bounds how long a request's header may take.
 	headerTimeout = 10 * time.Second
 )
@@ -33,7 +33,7 @@ type Receiver struct {
 	URL     string
 	Receipt *tally.Receipt
 
-	secret  atomic.Pointer[signature.Secret]
+	secret  atomic.Pointer[standardwebhooks.Webhook]
 	gate    *gate
 	server  *http.Server
 	buffers sync.Pool
@@ -57,11 +57,11 @@ func Start(ctx context.Context, receipt *tally.Receipt) (*Receiver, error) {
 
 // Expect tells the secret of the subscription. Before that every signature is wrong.
 func (r *Receiver) Expect(secret string) error {
-	parsed, err := signature.ParseSecret(secret)
+	verifier, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {
 		return fmt.Errorf("the secret of the subscription: %w", err)
 	}
-	r.secret.Store(&parsed)
+	r.secret.Store(verifier)
 	return nil
 }
 
@@ -93,9 +93,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 
 func (r *Receiver) take(header http.Header, body []byte, now time.Time) {
 	id, topic := header.Get("Webhook-Id"), header.Get("Webhook-Topic")
-	secret := r.secret.Load()
-	if secret == nil || signature.Verify(id, header.Get("Webhook-Timestamp"), header.Get("Webhook-Signature"),
-		body, now, tolerance, *secret) != nil {
+	if secret := r.secret.Load(); secret == nil || secret.Verify(body, header) != nil {
 		r.Receipt.Odd(tally.Unsigned)
 	}
 	data, ok := dataOf(body, id, topic)
