@@ -20,15 +20,15 @@ type releasedPart struct {
 
 // checkpoint writes the lane's watermark and the cursors of its lagging subscriptions as
 // one atomic group: a watermark never passes an event that lies behind an unwritten
-// cursor (I2).
-func (i *ingress) checkpoint(done chan<- struct{}) {
+// cursor (I2). with is written in the same group.
+func (i *ingress) checkpoint(with []engine.Write, done chan<- struct{}) {
 	mark := engine.Watermark{
 		Journal: i.id, Sequence: i.ledger.Watermark(),
 		Routed: i.ledger.Frontier(), Synced: i.journal.Synced(), Totals: i.system.kept(i),
 	}
 	mark.Open, mark.OpenThrough = i.openPairs()
 	mark.Released = i.released()
-	writes := i.dirtyCursors()
+	writes := append(i.dirtyCursors(), with...)
 	if len(writes) == 0 && sameMark(mark, i.written) {
 		if done != nil {
 			close(done)

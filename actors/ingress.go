@@ -46,6 +46,13 @@ type (
 	stale struct{ entry *entry }
 	// checkpoint asks for the watermark and the cursors to be written; done may be nil.
 	checkpoint struct{ done chan<- struct{} }
+	// absorb has the shared lane go on with the totals of a drained one; gone are the writes
+	// that remove that one.
+	absorb struct {
+		totals engine.Totals
+		gone   []engine.Write
+		done   chan<- struct{}
+	}
 )
 
 // ingress is the ingress actor of one lane and what others may read of it.
@@ -129,7 +136,10 @@ func (i *ingress) Receive(ctx actor.Context) {
 	case stale:
 		i.reclaim(m.entry)
 	case checkpoint:
-		i.checkpoint(m.done)
+		i.checkpoint(nil, m.done)
+	case absorb:
+		i.totals.add(m.totals)
+		i.checkpoint(m.gone, m.done)
 	}
 }
 

@@ -26,18 +26,25 @@ func (i *ingress) isDrained() bool {
 }
 
 // removeLane forgets a lane: in memory first, then in the state, then on disk, so that a
-// crash in between leaves at worst an empty journal that is opened and removed again.
+// crash in between leaves at worst an empty journal that is opened and removed again. Its
+// totals go to the shared lane, in the same write.
 func (s *System) removeLane(lane *ingress) {
 	s.lanes.drop(lane)
-	s.lanes.byName(engine.SharedLane).totals.add(lane.totals.all())
 	for _, e := range s.registry.all() {
 		e.dropSlot(lane)
 	}
 	s.root.Stop(lane.pid)
-	err := s.writeAndWait(engine.DropLane{Name: lane.name}, engine.DropWatermark{Journal: lane.id})
-	if err == nil {
-		err = lane.journal.Close()
+	done := make(chan struct{})
+	s.lanes.byName(engine.SharedLane).send(absorb{
+		totals: lane.totals.all(), done: done,
+		gone: []engine.Write{engine.DropLane{Name: lane.name}, engine.DropWatermark{Journal: lane.id}},
+	})
+	select {
+	case <-done:
+	case <-s.stopped:
+		return
 	}
+	err := lane.journal.Close()
 	if err == nil {
 		err = s.options.RemoveJournal(engine.LaneRecord{Name: lane.name, Journal: lane.id})
 	}

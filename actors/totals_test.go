@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,6 +91,39 @@ func TestTotalsAddUpAfterACrash(t *testing.T) {
 		l = w.boot()
 		if again := l.system.Stats(); again != stats {
 			t.Errorf("after a restart: %+v, want %+v", again, stats)
+		}
+		l.stop()
+	})
+}
+
+// The totals of a drained lane are the shared lane's in the write that removes it: a crash
+// right after neither forgets them nor counts them twice.
+func TestTotalsSurviveTheRemovalOfALane(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.lanes, w.retain = positionsLane(time.Hour), 2*time.Hour
+		l := w.boot()
+		l.subscribe(nil)
+		for n := range 5 {
+			l.publish("vehicle.position", fmt.Sprintf("p%d", n))
+		}
+		pass(time.Second)
+		l.stop()
+		w.lanes = nil
+		w.crashAfter = func(writes []engine.Write) bool {
+			return slices.ContainsFunc(writes, func(w engine.Write) bool { _, drop := w.(engine.DropLane); return drop })
+		}
+		l = w.boot()
+		pass(w.retain + time.Hour)
+		if !l.dead.Load() {
+			t.Fatal("the drained lane was not removed")
+		}
+		l.kill()
+		w.crashAfter = nil
+		l = w.boot()
+		if got := l.system.Stats(); got.Accepted != 5 || got.Matched != 5 || got.Delivered != 5 {
+			t.Errorf("stats = %+v, want 5 accepted, matched and delivered", got)
 		}
 		l.stop()
 	})

@@ -26,6 +26,8 @@ type world struct {
 	fatal   func(error)
 	// writeTakes is how long the state takes to call a write done.
 	writeTakes time.Duration
+	// crashAfter tells that nothing after this write becomes durable.
+	crashAfter func([]engine.Write) bool
 
 	mu       sync.Mutex
 	journals map[string]*storage.MemoryJournal
@@ -211,11 +213,15 @@ func (s fencedState) Write(changes []engine.Write, done func()) error {
 		done()
 		return nil
 	}
-	takes := s.life.world.writeTakes
-	if takes == 0 {
-		return s.MemoryState.Write(changes, done)
+	if takes := s.life.world.writeTakes; takes > 0 {
+		now := done
+		done = func() { time.AfterFunc(takes, now) }
 	}
-	return s.MemoryState.Write(changes, func() { time.AfterFunc(takes, done) })
+	err := s.MemoryState.Write(changes, done)
+	if crash := s.life.world.crashAfter; crash != nil && crash(changes) {
+		s.life.dead.Store(true)
+	}
+	return err
 }
 
 type fencedJournal struct {
