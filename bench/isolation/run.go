@@ -56,7 +56,7 @@ type run struct {
 // runPair measures the healthy load alone and with trouble, on a server of its own.
 func runPair(ctx context.Context, o options) (p pair, err error) {
 	r := &run{options: o}
-	if r.child, err = server.Start(ctx, o.binary, io.Discard); err != nil {
+	if r.child, err = server.Start(ctx, server.Options{Binary: o.binary}, io.Discard); err != nil {
 		return p, err
 	}
 	defer func() { err = errors.Join(err, r.child.Stop()) }()

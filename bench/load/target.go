@@ -24,7 +24,7 @@ func openTarget(ctx context.Context, o *options, progress io.Writer) (*target, c
 	t := &target{cancel: cancel}
 	url, pid := o.url, o.pid
 	if url == "" {
-		child, err := server.Start(ctx, o.binary, progress)
+		child, err := server.Start(ctx, server.Options{Binary: o.binary}, progress)
 		if err != nil {
 			cancel(nil)
 			return nil, ctx, err

@@ -23,6 +23,7 @@ type Config struct {
 	Data      string        `env:"PANNIER_DATA" placeholder:"DIR" yaml:"data" help:"Keep everything in this folder."`
 	Listen    string        `env:"PANNIER_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" yaml:"listen" help:"Serve the API on this address (${default})."`
 	OpsListen string        `env:"PANNIER_OPS_LISTEN" placeholder:"HOST:PORT" yaml:"ops_listen" help:"Serve health, metrics and documentation without a key on this address."`
+	Pprof     bool          `env:"PANNIER_PPROF" yaml:"pprof" help:"Serve Go's profiles below /debug/pprof/ on --ops-listen."`
 	Retention time.Duration `env:"PANNIER_RETENTION" default:"72h" placeholder:"DURATION" yaml:"retention" help:"Keep accepted events this long (${default})."`
 
 	TLSCert string `name:"tls-cert" env:"PANNIER_TLS_CERT" placeholder:"FILE" yaml:"tls_cert" help:"Serve TLS with this certificate chain (PEM)."`

@@ -46,6 +46,9 @@ func (c *Config) checkAddresses() error {
 	if err := checkAddress("--listen", c.Listen); err != nil {
 		return err
 	}
+	if c.Pprof && c.OpsListen == "" {
+		return usagef("--pprof: needs --ops-listen, where the profiles are served")
+	}
 	if c.OpsListen != "" {
 		if err := checkAddress("--ops-listen", c.OpsListen); err != nil {
 			return err

@@ -91,6 +91,7 @@ func TestPrecedence(t *testing.T) {
 		{"data", "", "a", "b", "c", func(c Config) any { return c.Data }},
 		{"listen", "127.0.0.1:8080", "127.0.0.1:1", "[::1]:2", "localhost:3", func(c Config) any { return c.Listen }},
 		{"ops-listen", "", "127.0.0.1:1", "[::1]:2", "localhost:3", func(c Config) any { return c.OpsListen }},
+		{"pprof", "false", "true", "false", "true", func(c Config) any { return c.Pprof }},
 		{"retention", "72h0m0s", "1m0s", "2h0m0s", "72h0m1s", func(c Config) any { return c.Retention }},
 		{"admin-key-file", "", keyFile("1"), keyFile("2"), keyFile("3"), func(c Config) any { return c.AdminKeyFile }},
 		{"endpoint-ca", "", "a", "b", "c", func(c Config) any { return c.EndpointCA }},
@@ -103,7 +104,7 @@ func TestPrecedence(t *testing.T) {
 		{"tls-key", "", "a", "b", "c", func(c Config) any { return c.TLSKey }},
 	}
 	// What a setting may not be without.
-	with := map[string]string{"tls-cert": "--tls-key=k", "tls-key": "--tls-cert=c"}
+	with := map[string]string{"tls-cert": "--tls-key=k", "tls-key": "--tls-cert=c", "pprof": "--ops-listen=127.0.0.1:1"}
 	covered := map[string]bool{"config": true} // see TestConfigFromTheEnvironment
 	for _, tt := range tests {
 		covered[tt.flag] = true

@@ -80,7 +80,7 @@ func startServer(ctx context.Context, cfg Config, logs io.Writer) (*server, erro
 	if err != nil {
 		return nil, errors.Join(err, s.Close(ctx))
 	}
-	s.serve(tlsConfig)
+	s.serve(cfg, tlsConfig)
 	logger.Info("pannier is ready", "url", s.url, "docs", s.url+"/docs", "data", cfg.Data, "development_mode", s.member.engine.DevelopmentMode())
 	return s, nil
 }
@@ -128,12 +128,16 @@ func (s *server) ownAddresses() []netip.AddrPort {
 	return own
 }
 
-func (s *server) serve(tlsConfig *tls.Config) {
+func (s *server) serve(cfg Config, tlsConfig *tls.Config) {
 	public := api.New(api.Options{
 		Engine: s.member.engine, Metrics: s.telemetry.MetricsHandler(), Version: version(),
 		Clock: time.Now, Logger: s.logger, Tracers: s.telemetry.TracerProvider,
 	})
-	handlers := []http.Handler{public.Handler(), public.OpsHandler()}
+	operations := public.OpsHandler()
+	if cfg.Pprof {
+		operations = withProfiles(operations)
+	}
+	handlers := []http.Handler{public.Handler(), operations}
 	for n, listener := range s.listeners {
 		config := tlsConfig
 		if n > 0 {

@@ -47,27 +47,42 @@ type Child struct {
 	failure error // of the process; read after ended
 }
 
-// Start builds the server, unless binary names one, and starts it on loopback with a
+// Options are how a child is started.
+type Options struct {
+	Binary      string   // the program; "": it is built
+	Environment []string // on top of this process's own, as NAME=value
+}
+
+// Build builds a command of this module.
+func Build(ctx context.Context, name, binary string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, name)
+	if output, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", name, err, output)
+	}
+	return nil
+}
+
+// Start builds the server, unless the options name one, and starts it on loopback with a
 // folder of its own. progress gets a line for each step.
-func Start(ctx context.Context, binary string, progress io.Writer) (*Child, error) {
+func Start(ctx context.Context, o Options, progress io.Writer) (*Child, error) {
 	folder, err := os.MkdirTemp("", "pannier-load-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
 	c := &Child{folder: folder, ended: make(chan struct{})}
-	if err := c.start(ctx, binary, progress); err != nil {
+	if err := c.start(ctx, o, progress); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	return c, nil
 }
 
-func (c *Child) start(ctx context.Context, binary string, progress io.Writer) error {
+func (c *Child) start(ctx context.Context, o Options, progress io.Writer) error {
+	binary := o.Binary
 	if binary == "" {
 		binary = filepath.Join(c.folder, "pannier")
 		_, _ = fmt.Fprintln(progress, "building the server")
-		build := exec.CommandContext(ctx, "go", "build", "-o", binary, "pannier/cmd/pannier") //nolint:gosec // a constant package into our own folder
-		if output, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("build the server: %w\n%s", err, output)
+		if err := Build(ctx, "pannier/cmd/pannier", binary); err != nil {
+			return err
 		}
 	}
 	config := filepath.Join(c.folder, "config.yaml")
@@ -77,7 +92,7 @@ func (c *Child) start(ctx context.Context, binary string, progress io.Writer) er
 	// Not CommandContext: an interrupted run still stops the server in good order.
 	c.command = exec.Command(binary, "serve", "--data", c.data(), "--listen", "127.0.0.1:0", "--config", config, //nolint:gosec,noctx // the operator names the binary
 		"--allow-insecure-endpoints", "--allow-private", "127.0.0.0/8")
-	c.command.Env = childEnvironment(os.Environ())
+	c.command.Env = append(childEnvironment(os.Environ()), o.Environment...)
 	c.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process first
 	output, err := c.command.StderrPipe()
 	if err != nil {

@@ -147,7 +147,7 @@ func TestChild(t *testing.T) {
 	} {
 		t.Run(test.script, func(t *testing.T) {
 			t.Parallel()
-			child, err := server.Start(t.Context(), filepath.Join("testdata", test.script), io.Discard)
+			child, err := server.Start(t.Context(), server.Options{Binary: filepath.Join("testdata", test.script)}, io.Discard)
 			if err == nil {
 				err = useChild(t, child, test.script)
 			}
@@ -178,7 +178,7 @@ func TestStartGivenUp(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := server.Start(ctx, filepath.Join("testdata", "never-ready"), io.Discard)
+	_, err := server.Start(ctx, server.Options{Binary: filepath.Join("testdata", "never-ready")}, io.Discard)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"pannier/bench/load/server"
+)
+
+// contender is what is measured, and a column of the report.
+type contender struct {
+	name  string
+	start func(ctx context.Context, to *receiver, subscriptions int) (*running, error)
+}
+
+// running is a program under load.
+type running struct {
+	url  string // where events are posted; "": it sends by itself
+	pid  int
+	stop func() error
+}
+
+// build gives the contenders that are asked for, the engine first.
+func build(ctx context.Context, o *options, folder string) ([]contender, error) {
+	engine := o.binary
+	if engine == "" {
+		engine = filepath.Join(folder, "pannier")
+		if err := server.Build(ctx, "pannier/cmd/pannier", engine); err != nil {
+			return nil, err
+		}
+	}
+	list := []contender{{"engine", startEngine(engine)}}
+	if o.before != "" {
+		list = append(list, contender{"before", startEngine(o.before)})
+	}
+	if o.alone {
+		return list, nil
+	}
+	y := yardstick{binary: filepath.Join(folder, "straightline"), log: filepath.Join(folder, "straightline.log")}
+	if err := server.Build(ctx, "pannier/bench/straightline", y.binary); err != nil {
+		return nil, err
+	}
+	return append(list, contender{"straight line", y.start}, contender{"bare loop", y.startBare}), nil
+}
+
+// sampling of the traces is on, as an operator would have it.
+func tracing(collector string) []string {
+	return []string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+		"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.01",
+	}
+}
+
+// startEngine starts a server with an empty folder and so many subscriptions of everything.
+func startEngine(binary string) func(context.Context, *receiver, int) (*running, error) {
+	return func(ctx context.Context, to *receiver, subscriptions int) (*running, error) {
+		child, err := server.Start(ctx, server.Options{Binary: binary, Environment: tracing(to.url)}, io.Discard)
+		if err != nil {
+			return nil, err
+		}
+		client, err := server.NewClient(child.URL, "", 1)
+		if err != nil {
+			return nil, errors.Join(err, child.Stop())
+		}
+		defer client.Close()
+		for i := range subscriptions {
+			if _, err := client.Subscribe(ctx, to.endpoint(i), []string{topic}, ""); err != nil {
+				return nil, errors.Join(err, child.Stop())
+			}
+		}
+		return &running{url: child.URL + "/v1/events", pid: child.PID, stop: child.Stop}, nil
+	}
+}
+
+// yardstick is bench/straightline. It ends when it is told to or when ctx ends.
+type yardstick struct{ binary, log string }
+
+func (y yardstick) start(ctx context.Context, to *receiver, subscriptions int) (*running, error) {
+	r, output, err := y.run(ctx, to, subscriptions)
+	if err != nil {
+		return nil, err
+	}
+	url, err := bufio.NewReader(output).ReadString('\n')
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start the straight line: %w", err), r.stop())
+	}
+	r.url = strings.TrimSpace(url) + "/v1/events"
+	return r, nil
+}
+
+func (y yardstick) startBare(ctx context.Context, to *receiver, subscriptions int) (*running, error) {
+	r, _, err := y.run(ctx, to, subscriptions, "--bare")
+	return r, err
+}
+
+// run starts the program and gives what it prints.
+func (y yardstick) run(ctx context.Context, to *receiver, subscriptions int, more ...string) (*running, io.Reader, error) {
+	endpoints := make([]string, subscriptions)
+	for i := range endpoints {
+		endpoints[i] = to.endpoint(i)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	arguments := append([]string{"--file", y.log, "--to", strings.Join(endpoints, ",")}, more...)
+	command := exec.CommandContext(ctx, y.binary, arguments...) //nolint:gosec // built by this program
+	output, err := command.StdoutPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		cancel()
+		return nil, nil, fmt.Errorf("start the straight line: %w", err)
+	}
+	return &running{pid: command.Process.Pid, stop: func() error {
+		cancel()
+		_ = command.Wait() // it was killed
+		if err := os.Remove(y.log); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove the log: %w", err)
+		}
+		return nil
+	}}, output, nil
+}

@@ -1,0 +1,103 @@
+// Command speed measures the server against the limit of the machine: the same load goes to
+// Pannier, to the straight line (bench/straightline: the shortest durable program) and to
+// the bare loop of an HTTP client, one after the other, again and again. What it prints are
+// medians of the runs and of their ratios: figures of one run carry over to another machine
+// as ratios only.
+//
+//	go run ./bench/speed                        every scenario, five runs each
+//	go run ./bench/speed --runs 3 one fanout100
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// maxRuns bounds the runs of a scenario.
+const maxRuns = 100
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// options are how the program was asked to run.
+type options struct {
+	runs       int
+	deliveries int    // of one run
+	binary     string // of the server; "": build it
+	before     string // another server to compare with; "": none
+	alone      bool   // without the yardsticks
+	scenarios  []scenario
+}
+
+// run gives the exit status: 0, 1 when something failed, 2 for wrong flags.
+func run(arguments []string, out, progress io.Writer) int {
+	o, err := parseOptions(arguments, progress)
+	if err != nil {
+		_, _ = fmt.Fprintln(progress, "speed:", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := measure(ctx, o, out, progress); err != nil {
+		_, _ = fmt.Fprintln(progress, "speed:", err)
+		return 1
+	}
+	return 0
+}
+
+func parseOptions(arguments []string, progress io.Writer) (*options, error) {
+	o := &options{}
+	f := flag.NewFlagSet("speed", flag.ContinueOnError)
+	f.SetOutput(progress)
+	f.IntVar(&o.runs, "runs", 5, "runs of each scenario")
+	f.IntVar(&o.deliveries, "deliveries", 200_000, "deliveries of each run")
+	f.StringVar(&o.binary, "binary", "", "measure this server instead of building one")
+	f.StringVar(&o.before, "before", "", "compare with this server, built from another commit")
+	f.BoolVar(&o.alone, "alone", false, "leave the yardsticks out")
+	f.Usage = func() {
+		_, _ = fmt.Fprintln(progress, "speed [flags] [scenario ...]; the scenarios are", strings.Join(names(scenarios), ", "))
+		f.PrintDefaults()
+	}
+	if err := f.Parse(arguments); err != nil {
+		return nil, err
+	}
+	if o.runs < 1 || o.runs > maxRuns {
+		return nil, fmt.Errorf("--runs: must be between 1 and %d, got %d", maxRuns, o.runs)
+	}
+	o.scenarios = scenarios
+	if f.NArg() > 0 {
+		o.scenarios = nil
+	}
+	for _, name := range f.Args() {
+		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no scenario %q: there are %s", name, strings.Join(names(scenarios), ", "))
+		}
+		o.scenarios = append(o.scenarios, scenarios[i])
+	}
+	return o, nil
+}
+
+func measure(ctx context.Context, o *options, out, progress io.Writer) error {
+	folder, err := os.MkdirTemp("", "pannier-speed-")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	defer os.RemoveAll(folder) //nolint:errcheck // nothing follows from it
+	contenders, err := build(ctx, o, folder)
+	if err != nil {
+		return err
+	}
+	for _, s := range o.scenarios {
+		if err := s.measure(ctx, contenders, o, out, progress); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+)
+
+// report prints the medians of all contenders and those of the engine's ratios, run by run.
+func report(out io.Writer, s scenario, contenders []contender, results [][]figures) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(w, "\n%s: %s; medians of %d runs\n", s.name, s.title, len(results[0]))
+	_, _ = fmt.Fprint(w, "\t")
+	for _, c := range contenders {
+		_, _ = fmt.Fprintf(w, "%s\t", c.name)
+	}
+	for _, c := range contenders[1:] {
+		_, _ = fmt.Fprintf(w, "engine / %s\t", c.name)
+	}
+	_, _ = fmt.Fprintln(w)
+	for _, row := range rows {
+		_, _ = fmt.Fprintf(w, "%s\t", row.name)
+		for _, runs := range results {
+			_, _ = fmt.Fprintf(w, row.format+"\t", median(each(runs, row.of)))
+		}
+		engine := each(results[0], row.of)
+		for _, runs := range results[1:] {
+			ratios := each(runs, row.of)
+			for i := range ratios {
+				ratios[i] = engine[i] / ratios[i]
+			}
+			_, _ = fmt.Fprintf(w, "%.2f\t", median(ratios))
+		}
+		_, _ = fmt.Fprintln(w)
+	}
+	_ = w.Flush() // the report is all there is to say
+}
+
+var rows = []struct {
+	name, format string
+	of           func(figures) float64
+}{
+	{"delivered/s", "%.0f", func(f figures) float64 { return f.delivered }},
+	{"CPU s per 1,000", "%.3f", func(f figures) float64 { return f.cpu }},
+	{"memory, MiB", "%.0f", func(f figures) float64 { return f.anonymous }},
+}
+
+func each(runs []figures, of func(figures) float64) []float64 {
+	values := make([]float64, len(runs))
+	for i, f := range runs {
+		values[i] = of(f)
+	}
+	return values
+}
+
+// median of a list that is not empty: the middle one, or the mean of the two in the middle.
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}

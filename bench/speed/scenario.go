@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"pannier/bench/load/server"
+)
+
+// scenario is one question.
+type scenario struct {
+	name, title string
+	fanout      int
+}
+
+var scenarios = []scenario{
+	{"one", "one subscription, 64 producers, one event of 600 bytes a request", 1},
+	{"fanout100", "100 subscriptions of every event", 100},
+	{"fanout1000", "1,000 subscriptions of every event", 1000},
+}
+
+func names(list []scenario) []string {
+	found := make([]string, len(list))
+	for i, s := range list {
+		found[i] = s.name
+	}
+	return found
+}
+
+// figures are what one contender did in one run.
+type figures struct {
+	accepted  float64 // events/s
+	delivered float64 // deliveries/s, from the first post to the last receipt
+	cpu       float64 // seconds of the program's processor time per 1,000 deliveries
+	anonymous float64 // MiB at most
+}
+
+func (s scenario) measure(ctx context.Context, contenders []contender, o *options, out, progress io.Writer) error {
+	results := make([][]figures, len(contenders))
+	for n := range o.runs {
+		for i := range contenders {
+			c := (n + i) % len(contenders) // nobody is always first
+			f, err := s.once(ctx, contenders[c], o)
+			if err != nil {
+				return fmt.Errorf("%s: %w", contenders[c].name, err)
+			}
+			_, _ = fmt.Fprintf(progress, "%s, run %d, %s: %.0f accepted/s, %.0f delivered/s, %.3f s per 1,000, %.0f MiB\n",
+				s.name, n+1, contenders[c].name, f.accepted, f.delivered, f.cpu, f.anonymous)
+			results[c] = append(results[c], f)
+		}
+	}
+	report(out, s, contenders, results)
+	return nil
+}
+
+// once measures one contender.
+func (s scenario) once(ctx context.Context, which contender, o *options) (f figures, err error) {
+	to, err := startReceiver(ctx)
+	if err != nil {
+		return f, err
+	}
+	defer func() { err = errors.Join(err, to.close()) }()
+	c, err := which.start(ctx, to, s.fanout)
+	if err != nil {
+		return f, err
+	}
+	defer func() { err = errors.Join(err, c.stop()) }()
+	meter, err := server.NewMeter(c.pid)
+	if err != nil {
+		return f, err
+	}
+	defer meter.Close()
+	start, already := time.Since(to.begin), to.count.Load()
+	events := int64(max(1, o.deliveries/s.fanout))
+	if c.url != "" {
+		if err := postAll(ctx, c.url, to.begin, events); err != nil {
+			return f, err
+		}
+	}
+	posted := time.Since(to.begin)
+	if err := to.await(ctx, already+events*int64(s.fanout)); err != nil {
+		return f, err
+	}
+	used, err := meter.Read()
+	if err != nil {
+		return f, err
+	}
+	took := time.Duration(to.lastAt.Load()) - start
+	deliveries := float64(to.count.Load() - already)
+	return figures{
+		accepted: float64(events) / (posted - start).Seconds(), delivered: deliveries / took.Seconds(),
+		cpu: used.CPU.Seconds() / deliveries * 1000, anonymous: float64(used.RSSAnonPeak) / (1 << 20),
+	}, nil
+}
