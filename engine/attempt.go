@@ -53,10 +53,9 @@ type SendRequest struct {
 	Lane         string
 }
 
-// Body is what the receiver gets: the same bytes on every attempt. Data is copied byte
-// for byte.
-func (e *Event) Body() []byte {
-	body := make([]byte, 0, len(e.Data)+len(e.Extensions)+len(e.ID)+len(e.Topic)+96)
+// AppendBody appends what the receiver gets: the same bytes on every attempt. Data is copied
+// byte for byte.
+func (e *Event) AppendBody(body []byte) []byte {
 	body = append(body, `{"id":"`...)
 	body = append(body, e.ID...)
 	body = append(body, `","topic":"`...)

@@ -66,7 +66,7 @@ func run(endpoints []string, path string, bare bool) error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Fallocate(int(file.Fd()), 0, 0, fileBytes); err != nil { //nolint:gosec // a descriptor is small
+	if err := syscall.Fallocate(int(file.Fd()), 0, 0, fileBytes); err != nil {
 		return err
 	}
 	commits, jobs := make(chan accepted), make(chan job)
@@ -121,7 +121,7 @@ func commit(file *os.File, waiting <-chan accepted) {
 		}
 		_, err := file.Write(buffer.Bytes())
 		if err == nil {
-			err = syscall.Fdatasync(int(file.Fd())) //nolint:gosec // a descriptor is small
+			err = syscall.Fdatasync(int(file.Fd()))
 		}
 		for _, a := range group {
 			a.synced <- err

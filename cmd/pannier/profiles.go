@@ -2,7 +2,7 @@ package main
 
 import (
 	"net/http"
-	"net/http/pprof" //nolint:gosec // the default mux, where it registers itself, is served nowhere
+	"net/http/pprof" // the default mux, where it registers itself, is served nowhere
 )
 
 // withProfiles adds Go's profiles, for `go tool pprof`, to the operators' listener. They

@@ -32,17 +32,19 @@ func TestBlockedSendsNothing(t *testing.T) {
 		}},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			sender := newSender(t, egress.SenderOptions{Guard: egress.NewGuard(test.guard)})
-			want := engine.Result{Outcome: engine.OutcomeBlocked, Error: test.phrase, RetryAfter: -1}
-			if got := sender.Send(t.Context(), attempt(newSubscription(test.url))); got != want {
-				t.Errorf("got %+v, want %+v", got, want)
-			}
-			if n := to.connections.Load(); n != 0 {
-				t.Errorf("%d connections", n)
-			}
-		})
+		for by, attempt := range clients {
+			t.Run(test.name+by, func(t *testing.T) {
+				t.Parallel()
+				sender := newSender(t, egress.SenderOptions{Guard: egress.NewGuard(test.guard)})
+				want := engine.Result{Outcome: engine.OutcomeBlocked, Error: test.phrase, RetryAfter: -1}
+				if got := sender.Send(t.Context(), attempt(newSubscription(test.url))); got != want {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+				if n := to.connections.Load(); n != 0 {
+					t.Errorf("%d connections", n)
+				}
+			})
+		}
 	}
 }
 

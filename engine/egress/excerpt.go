@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -21,22 +20,18 @@ const (
 	drainBytes = 4 << 10
 )
 
-var bodyBuffers = sync.Pool{New: func() any { return new([drainBytes]byte) }}
-
 // readExcerpt reads what is kept of a body, within what is left of the deadline and
 // bodyPatience, and closes it. Errors do not matter: the outcome stands already. cancel
 // ends the request.
-func readExcerpt(response *http.Response, cancel context.CancelFunc) string {
+func readExcerpt(response *http.Response, buffer []byte, cancel context.CancelFunc) string {
 	body := response.Body
 	defer body.Close() //nolint:errcheck // nothing follows from it
 	if body == http.NoBody || response.StatusCode == http.StatusSwitchingProtocols {
 		return ""
 	}
-	buffer := bodyBuffers.Get().(*[drainBytes]byte)
-	defer bodyBuffers.Put(buffer)
 	timer := time.AfterFunc(bodyPatience, cancel)
 	defer timer.Stop()
-	n, _ := io.ReadFull(body, buffer[:])
+	n, _ := io.ReadFull(body, buffer)
 	return excerpt(buffer[:n])
 }
 

@@ -54,27 +54,29 @@ func TestNoResponse(t *testing.T) {
 		}},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			var to *receiver
-			to = newReceiver(t, func(conn *net.TCPConn, _ receivedRequest) bool { return test.serve(&to, conn) })
-			s := newSubscription(to.url())
-			if test.want == "timeout" {
-				s.Timeout = short
-			}
-			begin := time.Now()
-			got := newSender(t, egress.SenderOptions{}).Send(t.Context(), attempt(s))
-			want := engine.Result{Outcome: engine.OutcomeFailure, Error: test.want, RetryAfter: -1}
-			if got != want {
-				t.Errorf("got %+v, want %+v", got, want)
-			}
-			if elapsed := time.Since(begin); test.want == "timeout" && elapsed < short {
-				t.Errorf("gave up after %v of %v", elapsed, short)
-			}
-			if n := to.requests.Load(); n != 1 {
-				t.Errorf("%d requests, want 1", n)
-			}
-		})
+		for by, attempt := range clients {
+			t.Run(test.name+by, func(t *testing.T) {
+				t.Parallel()
+				var to *receiver
+				to = newReceiver(t, func(conn *net.TCPConn, _ receivedRequest) bool { return test.serve(&to, conn) })
+				s := newSubscription(to.url())
+				if test.want == "timeout" {
+					s.Timeout = short
+				}
+				begin := time.Now()
+				got := newSender(t, egress.SenderOptions{}).Send(t.Context(), attempt(s))
+				want := engine.Result{Outcome: engine.OutcomeFailure, Error: test.want, RetryAfter: -1}
+				if got != want {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+				if elapsed := time.Since(begin); test.want == "timeout" && elapsed < short {
+					t.Errorf("gave up after %v of %v", elapsed, short)
+				}
+				if n := to.requests.Load(); n != 1 {
+					t.Errorf("%d requests, want 1", n)
+				}
+			})
+		}
 	}
 }
 
@@ -90,15 +92,17 @@ func TestInvalidResponse(t *testing.T) {
 		{"header without colon", "HTTP/1.1 200 OK\r\nX-A\r\n\r\n"},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			to := newReceiver(t, answering(test.response, true))
-			got := newSender(t, egress.SenderOptions{}).Send(t.Context(), attempt(newSubscription(to.url())))
-			want := engine.Result{Outcome: engine.OutcomeFailure, Error: "invalid response", RetryAfter: -1}
-			if got != want {
-				t.Errorf("got %+v, want %+v", got, want)
-			}
-		})
+		for by, attempt := range clients {
+			t.Run(test.name+by, func(t *testing.T) {
+				t.Parallel()
+				to := newReceiver(t, answering(test.response, true))
+				got := newSender(t, egress.SenderOptions{}).Send(t.Context(), attempt(newSubscription(to.url())))
+				want := engine.Result{Outcome: engine.OutcomeFailure, Error: "invalid response", RetryAfter: -1}
+				if got != want {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+			})
+		}
 	}
 }
 
@@ -160,18 +164,20 @@ func TestBodyChangesNothing(t *testing.T) {
 		}},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			var to *receiver
-			to = newReceiver(t, func(conn *net.TCPConn, _ receivedRequest) bool { return test.serve(&to, conn) })
-			s := newSubscription(to.url())
-			s.Timeout = 500 * time.Millisecond
-			got := newSender(t, egress.SenderOptions{}).Send(t.Context(), attempt(s))
-			want := engine.Result{Outcome: engine.OutcomeSuccess, Status: 200, RetryAfter: -1, Excerpt: test.excerpt}
-			if got != want {
-				t.Errorf("got %+v, want %+v", got, want)
-			}
-		})
+		for by, attempt := range clients {
+			t.Run(test.name+by, func(t *testing.T) {
+				t.Parallel()
+				var to *receiver
+				to = newReceiver(t, func(conn *net.TCPConn, _ receivedRequest) bool { return test.serve(&to, conn) })
+				s := newSubscription(to.url())
+				s.Timeout = 500 * time.Millisecond
+				got := newSender(t, egress.SenderOptions{}).Send(t.Context(), attempt(s))
+				want := engine.Result{Outcome: engine.OutcomeSuccess, Status: 200, RetryAfter: -1, Excerpt: test.excerpt}
+				if got != want {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+			})
+		}
 	}
 }
 
@@ -242,8 +248,8 @@ func TestConnectionClosedBetweenRequests(t *testing.T) {
 	to := newReceiver(t, func(conn *net.TCPConn, request receivedRequest) bool {
 		answering(noContent, true)(conn, request)
 		_ = conn.CloseWrite()
-		_, _ = io.Copy(io.Discard, conn) // ends when the sender has noticed
 		left <- struct{}{}
+		_, _ = io.Copy(io.Discard, conn) // ends when the sender has noticed
 		return false
 	})
 	sender, s := newSender(t, egress.SenderOptions{}), newSubscription(to.url())

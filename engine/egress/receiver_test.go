@@ -2,6 +2,7 @@ package egress_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 
 	"pannier/engine"
 	"pannier/engine/egress"
+	"pannier/engine/egress/http1"
 	"pannier/engine/match"
 	"pannier/engine/signature"
 )
@@ -149,4 +151,15 @@ func newEvent() *engine.Event {
 
 func attempt(s *engine.Subscription) *engine.SendRequest {
 	return &engine.SendRequest{Event: newEvent(), Subscription: s, Number: 1, Lane: "shared"}
+}
+
+// clients are the ways a request can go: by our own client or, where it is large, by
+// net/http. Both must keep every guard.
+var clients = map[string]func(*engine.Subscription) *engine.SendRequest{"": attempt, " by net/http": largeAttempt}
+
+// largeAttempt is more than our own client takes.
+func largeAttempt(s *engine.Subscription) *engine.SendRequest {
+	request := attempt(s)
+	request.Event.Data = bytes.Repeat([]byte("1"), http1.MaxRequestBytes)
+	return request
 }

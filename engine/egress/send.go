@@ -1,18 +1,11 @@
 package egress
 
 import (
-	"bytes"
 	"context"
-	"io"
-	"maps"
-	"net/http"
-	"strconv"
 	"time"
 
-	"go.opentelemetry.io/otel/propagation"
-
 	"pannier/engine"
-	"pannier/engine/signature"
+	"pannier/engine/egress/http1"
 )
 
 // Straight path: before this actors/subscription.go took the delivery into its window;
@@ -46,45 +39,34 @@ func (s *Sender) Send(ctx context.Context, request *engine.SendRequest) engine.R
 
 // exchange is one request and its response.
 func (s *Sender) exchange(ctx context.Context, request *engine.SendRequest, to *target) engine.Result {
-	limited, cancel := context.WithTimeout(ctx, request.Subscription.Timeout)
-	defer cancel()
 	now := s.clock()
-	response, err := s.transport.RoundTrip(build(limited, request, to, now))
+	m := messages.Get().(*message) //nolint:forcetypeassert // the pool holds nothing else
+	defer messages.Put(m)
+	m.fill(ctx, request, now)
+	if !to.speaksHTTP1() || len(m.assemble(to)) > http1.MaxRequestBytes {
+		return s.exchangeAny(ctx, request, to, m, now)
+	}
+	deadline := time.Now().Add(request.Subscription.Timeout)
+	response, err := s.http1.Send(ctx, to.server, m.whole, deadline, m.excerpt[:])
 	if err != nil {
+		to.forget()
 		return unanswered(ctx, err)
 	}
-	result := answered(request.Subscription.Success, response, now)
-	result.Excerpt = readExcerpt(response, cancel)
+	result := answered(request.Subscription.Success, response.Status, response.Header, now)
+	result.Excerpt = excerpt(response.Body)
 	return result
 }
 
-// build makes the request. The header map is new each time: it is not copied by the
-// transport.
-func build(ctx context.Context, request *engine.SendRequest, to *target, now time.Time) *http.Request {
-	event := request.Event
-	body := event.Body()
-	headers := make(http.Header, len(to.headers)+perRequestHeaders)
-	maps.Copy(headers, to.headers)
-	values := []string{
-		event.ID,
-		strconv.FormatInt(now.Unix(), 10),
-		signature.Sign(event.ID, now, body, request.Subscription.SecretsAt(now)...),
-		event.Topic,
-		strconv.Itoa(request.Number),
+// exchangeAny lets net/http find out which version of HTTP the endpoint speaks.
+func (s *Sender) exchangeAny(ctx context.Context, request *engine.SendRequest, to *target, m *message, now time.Time) engine.Result {
+	limited, cancel := context.WithTimeout(ctx, request.Subscription.Timeout)
+	defer cancel()
+	response, err := s.transport.RoundTrip(m.build(limited, to))
+	if err != nil {
+		return unanswered(ctx, err)
 	}
-	headers["Webhook-Id"] = values[0:1:1]
-	headers["Webhook-Timestamp"] = values[1:2:2]
-	headers["Webhook-Signature"] = values[2:3:3]
-	headers["Webhook-Topic"] = values[3:4:4]
-	headers["Webhook-Attempt"] = values[4:5:5]
-	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(headers))
-
-	post := to.request.WithContext(ctx)
-	post.Header = headers
-	post.ContentLength = int64(len(body))
-	post.Body = io.NopCloser(bytes.NewReader(body))
-	// The transport asks for the body again only where the endpoint cannot have begun: a
-	// kept connection was closed before anything was written, or a stream was refused.
-	post.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	return post
+	to.learn(response.ProtoMajor)
+	result := answered(request.Subscription.Success, response.StatusCode, response.Header, now)
+	result.Excerpt = readExcerpt(response, m.excerpt[:], cancel)
+	return result
 }

@@ -160,23 +160,25 @@ func TestStatusDecides(t *testing.T) {
 	}
 	now := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			header := "Content-Length: 0\r\n"
-			if test.header != "" {
-				header += test.header + "\r\n"
-			}
-			to := newReceiver(t, answering(fmt.Sprintf("HTTP/1.1 %03d x\r\n%s\r\n", test.status, header), true))
-			s := newSubscription(to.url())
-			s.Success = test.rule
-			sender := newSender(t, egress.SenderOptions{Clock: func() time.Time { return now }})
-			want := engine.Result{
-				Outcome: test.want, Status: test.status, RetryAfter: test.retryAfter, Error: test.phrase,
-			}
-			if got := sender.Send(t.Context(), attempt(s)); got != want {
-				t.Errorf("got %+v, want %+v", got, want)
-			}
-		})
+		for by, attempt := range clients {
+			t.Run(test.name+by, func(t *testing.T) {
+				t.Parallel()
+				header := "Content-Length: 0\r\n"
+				if test.header != "" {
+					header += test.header + "\r\n"
+				}
+				to := newReceiver(t, answering(fmt.Sprintf("HTTP/1.1 %03d x\r\n%s\r\n", test.status, header), true))
+				s := newSubscription(to.url())
+				s.Success = test.rule
+				sender := newSender(t, egress.SenderOptions{Clock: func() time.Time { return now }})
+				want := engine.Result{
+					Outcome: test.want, Status: test.status, RetryAfter: test.retryAfter, Error: test.phrase,
+				}
+				if got := sender.Send(t.Context(), attempt(s)); got != want {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+			})
+		}
 	}
 }
 

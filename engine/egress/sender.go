@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"pannier/engine"
+	"pannier/engine/egress/http1"
 )
 
 // The bounds of the connections and of what is read from them.
@@ -58,7 +59,8 @@ type SenderOptions struct {
 
 // Sender makes attempts. It implements engine.Sender and is safe for concurrent use.
 type Sender struct {
-	transport *http.Transport
+	transport *http.Transport // for HTTP/2, and to find out which version an endpoint speaks
+	http1     *http1.Client
 	targets   *targets
 	clock     engine.Clock
 	tracer    trace.Tracer
@@ -77,11 +79,17 @@ func NewSender(options SenderOptions) *Sender {
 	if options.TracerProvider == nil {
 		options.TracerProvider = otel.GetTracerProvider()
 	}
+	transport := newTransport(options)
 	return &Sender{
-		transport: newTransport(options),
-		targets:   newTargets(options.Guard, userAgentToken+options.Version),
-		clock:     options.Clock,
-		tracer:    options.TracerProvider.Tracer(tracerName, trace.WithInstrumentationVersion(options.Version)),
+		transport: transport,
+		http1: http1.New(http1.Options{
+			Dial: transport.DialContext, TLS: transport.TLSClientConfig, MaxIdle: MaxIdleConns,
+			MaxIdlePerServer: MaxIdleConnsPerHost, IdleTimeout: idleConnTimeout,
+			MaxHeaderBytes: MaxResponseHeaderBytes, BodyPatience: bodyPatience,
+		}),
+		targets: newTargets(options.Guard, userAgentToken+options.Version),
+		clock:   options.Clock,
+		tracer:  options.TracerProvider.Tracer(tracerName, trace.WithInstrumentationVersion(options.Version)),
 	}
 }
 
@@ -98,7 +106,10 @@ func NewRoots(extra []byte) (*x509.CertPool, error) {
 }
 
 // CloseIdle closes the connections that carry no request.
-func (s *Sender) CloseIdle() { s.transport.CloseIdleConnections() }
+func (s *Sender) CloseIdle() {
+	s.transport.CloseIdleConnections()
+	s.http1.CloseIdle()
+}
 
 // Close is CloseIdle: the requests in flight end with the context given to Send.
 func (s *Sender) Close() { s.CloseIdle() }

@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,20 +92,56 @@ func TestTLS(t *testing.T) {
 			}
 			number := server.Listener.Addr().(*net.TCPAddr).Port
 			s := newSubscription("https://" + test.host + ":" + strconv.Itoa(number) + "/")
-			got := newSender(t, options).Send(t.Context(), attempt(s))
+			sender := newSender(t, options)
 			want := engine.Result{Outcome: engine.OutcomeSuccess, Status: 204, RetryAfter: -1}
 			if test.want != "" {
 				want = engine.Result{Outcome: engine.OutcomeFailure, Error: test.want, RetryAfter: -1}
 			}
-			if got != want {
-				t.Fatalf("got %+v, want %+v", got, want)
-			}
-			if test.want == "" {
+			for range 3 { // once the version of HTTP is known another client may take over
+				if got := sender.Send(t.Context(), attempt(s)); got != want {
+					t.Fatalf("got %+v, want %+v", got, want)
+				}
+				if test.want != "" {
+					continue
+				}
 				if major := <-protocol; (major == 2) != test.http2 {
 					t.Errorf("HTTP/%d", major)
 				}
 			}
 		})
+	}
+}
+
+// The client that takes over once HTTP/1.1 is known checks certificates as well.
+func TestEveryConnectionIsVerified(t *testing.T) {
+	t.Parallel()
+	good, encoded := newCertificate(t, time.Now().Add(time.Hour))
+	bad, _ := newCertificate(t, time.Now().Add(time.Hour))
+	var connections atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{SessionTicketsDisabled: true, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if connections.Add(1) == 1 {
+			return &good, nil
+		}
+		return &bad, nil
+	}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	roots, err := egress.NewRoots(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender := newSender(t, egress.SenderOptions{Roots: roots, Resolver: newResolver(t, func(int) answer {
+		return answer{addresses: []string{"127.0.0.1"}}
+	})})
+	s := newSubscription("https://hooks.test:" + strconv.Itoa(server.Listener.Addr().(*net.TCPAddr).Port) + "/")
+	for i, want := range []string{"", "certificate not valid"} {
+		if got := sender.Send(t.Context(), attempt(s)); got.Error != want {
+			t.Errorf("attempt %d: got %+v, want %q", i+1, got, want)
+		}
 	}
 }
 

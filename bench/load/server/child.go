@@ -55,7 +55,7 @@ type Options struct {
 
 // Build builds a command of this module.
 func Build(ctx context.Context, name, binary string) error {
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, name)
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, name) //nolint:gosec // a package of this module
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", name, err, output)
 	}
