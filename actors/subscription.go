@@ -62,6 +62,7 @@ type subscriptionActor struct {
 	pending  int     // writes, reads and loads under way
 	embeds   []embed // wait for the records to be loaded
 	lastWork time.Time
+	reported time.Time // when the cursors were
 }
 
 func newSubscriptionActor(s *System, e *entry, m *batchMailbox) *subscriptionActor {
@@ -101,6 +102,7 @@ func (a *subscriptionActor) Receive(ctx actor.Context) {
 	case expire:
 		a.takeChanges()
 		gone := a.machine.Expire(m.journal, m.through, a.system.clock())
+		a.reported = time.Time{} // who asked writes the cursors
 		a.turn() // what it wrote comes before the writes of who asked
 		m.gone <- gone
 	case embed:
@@ -186,7 +188,7 @@ func (a *subscriptionActor) turn() {
 	if len(effects.Attempts) > 0 || len(effects.Discharged) > 0 || a.machine.InFlight() > 0 {
 		a.lastWork = now
 	}
-	a.reportCursors()
+	wake = soonest(wake, a.reportCursors(now))
 	a.reportCounts(now)
 	if discards {
 		a.system.totals.discarded.Add(before - a.entry.pending())
@@ -278,14 +280,35 @@ func (a *subscriptionActor) performThen(effects delivery.Effects, durable func()
 	}
 }
 
-// reportCursors gives the ingress actors what a crash would have to read again.
-func (a *subscriptionActor) reportCursors() {
+// reportEvery is how often the cursors are reported while attempts are under way: they are
+// written every 250 ms, and to work one out goes through the whole window.
+const reportEvery = 25 * time.Millisecond
+
+// reportCursors gives the ingress actors what a crash would have to read again, or says when
+// it is time to.
+func (a *subscriptionActor) reportCursors(now time.Time) (next time.Time) {
+	if !a.machine.Moved() {
+		return time.Time{}
+	}
+	if since := now.Sub(a.reported); since >= 0 && since < reportEvery && a.machine.InFlight() > 0 {
+		return a.reported.Add(reportEvery)
+	}
+	a.reported = now
 	for _, s := range a.entry.allSlots() {
 		if ranges, settled, moved := a.machine.Waiting(s.journal); moved {
 			s.report(ranges, settled)
 			s.ingress.noteDirty(a.entry, s)
 		}
 	}
+	return time.Time{}
+}
+
+// soonest is the earlier of two moments, of which the zero one is none.
+func soonest(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
 }
 
 func (a *subscriptionActor) reportCounts(now time.Time) {

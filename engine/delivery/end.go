@@ -113,7 +113,14 @@ func (m *Machine) keep(f *flight, result engine.Result, due time.Time) {
 		m.noteRecord(f.key)
 		m.afterWrites(f)
 	}
+	_, flying := m.flights[f.key.Event]
+	if flying {
+		m.count(f, -1)
+	}
 	f.kept = true
+	if flying {
+		m.count(f, 1)
+	}
 	m.writeRecord(f.record, f.event)
 	m.putQueue()
 }
@@ -174,12 +181,29 @@ func (m *Machine) resume(f *flight, now time.Time) {
 }
 
 // spillSlow writes retry records for first attempts that take too long: the lane's
-// watermark no longer waits for them.
+// watermark no longer waits for them. It looks only when one may: at thousands of ends a
+// second the flights are not gone through for each.
 func (m *Machine) spillSlow(now time.Time) {
+	if m.slowAt.IsZero() || now.Before(m.slowAt) {
+		return
+	}
+	m.slowAt = time.Time{}
 	for _, f := range m.flights {
-		if !f.kept && now.Sub(f.since) >= engine.SpillAfter {
+		if f.kept {
+			continue
+		}
+		if at := f.since.Add(engine.SpillAfter); at.After(now) {
+			m.noteSlow(at)
+		} else {
 			m.keep(f, engine.Result{}, m.circuit.Own(f.started))
 		}
+	}
+}
+
+// noteSlow notes from when a first attempt takes too long.
+func (m *Machine) noteSlow(at time.Time) {
+	if m.slowAt.IsZero() || at.Before(m.slowAt) {
+		m.slowAt = at
 	}
 }
 
@@ -215,22 +239,12 @@ func (m *Machine) Load(records []engine.RetryRecord, last bool, now time.Time) {
 	}
 	if last {
 		m.loaded = true
-		m.records = m.retries.len() + m.keptFlights()
+		m.records = m.retries.len() + m.keptFlights
 	}
 }
 
 // Loaded tells whether every retry record that was on disk has been given.
 func (m *Machine) Loaded() bool { return m.loaded }
-
-func (m *Machine) keptFlights() int {
-	n := 0
-	for _, f := range m.flights {
-		if f.kept {
-			n++
-		}
-	}
-	return n
-}
 
 func (m *Machine) noteRecord(key engine.DeliveryKey) {
 	if m.records == 0 || key.AcceptedMilli < m.oldestMilli {

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"pannier/engine"
@@ -131,6 +132,11 @@ func (l *lane) dropBuffered(through uint64) (gone []engine.Range) {
 	clear(l.buffer[len(kept):])
 	l.buffer = kept
 	return gone
+}
+
+// Moved tells whether Waiting has something new of some lane.
+func (m *Machine) Moved() bool {
+	return slices.ContainsFunc(m.lanes, func(l *lane) bool { return l.changed })
 }
 
 // Waiting gives what a crash would have to read again of a lane, when that changed since

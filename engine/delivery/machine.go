@@ -62,8 +62,12 @@ type Machine struct {
 	turn    int // whose turn it is to start work: 0 the retries, then the lanes
 	flights map[engine.EventRef]*flight
 	retries retries
-	// retryFlights counts the flights that came from the retries.
-	retryFlights int
+	// retryFlights counts the flights that came from the retries, keptFlights those that have a
+	// retry record.
+	retryFlights, keptFlights int
+	// slowAt is not later than the moment from which a first attempt under way takes too long;
+	// zero: there is none.
+	slowAt time.Time
 	// records counts the retry records on disk, those in flight included.
 	records     int
 	oldestMilli int64
@@ -84,6 +88,7 @@ type lane struct {
 	journal   engine.JournalID
 	share     float64 // of the window
 	inFlight  int     // first attempts
+	behind    int     // those of them that lie behind the cursor and have no retry record
 	stretches []*stretch
 	buffer    []*engine.Event // read from a stretch, not attempted yet
 	reading   bool
@@ -306,11 +311,7 @@ func (m *Machine) nextWake(now time.Time) time.Time {
 			wake = t
 		}
 	}
-	for _, f := range m.flights {
-		if !f.kept {
-			consider(f.since.Add(engine.SpillAfter))
-		}
-	}
+	consider(m.slowAt)
 	for _, l := range m.lanes {
 		if at, waits := m.mailbox.Oldest(l.journal); waits && !l.stale {
 			consider(at.Add(engine.SpillAfter))

@@ -80,7 +80,7 @@ func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
 		event := l.buffer[0]
 		l.buffer[0] = nil
 		l.buffer = l.buffer[1:]
-		m.beginFirst(l, event, false, now, probe)
+		m.beginFirst(l, event, time.Time{}, now, probe)
 		return true
 	}
 	m.read(l)
@@ -89,7 +89,7 @@ func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
 	if !found {
 		return false
 	}
-	m.beginFirst(l, event, true, now, probe).since = since
+	m.beginFirst(l, event, since, now, probe)
 	return true
 }
 
@@ -129,14 +129,19 @@ func (m *Machine) waitsIn(l *lane) bool {
 	return l.unread() != nil
 }
 
-func (m *Machine) beginFirst(l *lane, event *engine.Event, live bool, now time.Time, probe bool) *flight {
+// beginFirst begins a first attempt; since is when the mailbox got the event, or zero for
+// one from the journal.
+func (m *Machine) beginFirst(l *lane, event *engine.Event, since, now time.Time, probe bool) {
 	f := &flight{
-		key: event.Key(), event: event, lane: l, live: live, since: now, started: now, probe: probe,
+		key: event.Key(), event: event, lane: l, live: !since.IsZero(), since: since, started: now, probe: probe,
 		record: engine.RetryRecord{Subscription: m.sub.ID, Key: event.Key()},
 	}
+	if !f.live {
+		f.since = now
+	}
 	l.inFlight++
+	m.noteSlow(f.since.Add(engine.SpillAfter))
 	m.begin(f)
-	return f
 }
 
 func (m *Machine) beginRetry(record engine.RetryRecord, now time.Time, probe bool) {
@@ -146,6 +151,7 @@ func (m *Machine) beginRetry(record engine.RetryRecord, now time.Time, probe boo
 
 func (m *Machine) begin(f *flight) {
 	m.flights[f.key.Event] = f
+	m.count(f, 1)
 	if m.quarantined[f.key.Event] {
 		m.land(f)
 		m.die(f, engine.Result{}, engine.ReasonQuarantined, f.started)
@@ -157,9 +163,23 @@ func (m *Machine) begin(f *flight) {
 	})
 }
 
+// count adds n to the number of flights of this one's kind.
+func (m *Machine) count(f *flight, n int) {
+	switch {
+	case f.kept:
+		m.keptFlights += n
+	case !f.live:
+		f.lane.behind += n
+	}
+}
+
 // land takes a flight out of the window.
 func (m *Machine) land(f *flight) {
 	delete(m.flights, f.key.Event)
+	m.count(f, -1)
+	if len(m.flights) == 0 {
+		m.slowAt = time.Time{}
+	}
 	if f.lane != nil {
 		f.lane.inFlight--
 	} else {

@@ -46,23 +46,17 @@ func (m *Machine) Health() engine.Health {
 
 // Counts gives the retry records that are not under way and the attempts that are.
 func (m *Machine) Counts() (records, flights int) {
-	return max(0, m.records-m.keptFlights()), len(m.flights)
+	return max(0, m.records-m.keptFlights), len(m.flights)
 }
 
 // FlightsBehind gives how many events behind the cursor of a lane are under way: they wait
 // no more, and they are not settled yet.
 func (m *Machine) FlightsBehind(journal engine.JournalID) int {
 	l := m.lane(journal)
-	if l == nil || len(l.stretches) == 0 || l.inFlight == 0 {
+	if l == nil || len(l.stretches) == 0 {
 		return 0
 	}
-	n := 0
-	for _, f := range m.flights {
-		if f.lane == l && !f.live && !f.kept {
-			n++
-		}
-	}
-	return n
+	return l.behind
 }
 
 // OldestDue is the wall time since which the longest waiting record is due, and the journal
