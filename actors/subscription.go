@@ -103,7 +103,7 @@ func (a *subscriptionActor) Receive(ctx actor.Context) {
 		a.takeChanges()
 		gone := a.machine.Expire(m.journal, m.through, a.system.clock())
 		a.reported = time.Time{} // who asked writes the cursors
-		a.turn() // what it wrote comes before the writes of who asked
+		a.turn()                 // what it wrote comes before the writes of who asked
 		m.gone <- gone
 	case embed:
 		a.embeds = append(a.embeds, m)

@@ -1,8 +1,6 @@
 package storage
 
 import (
-	"time"
-
 	"pannier/engine"
 )
 
@@ -130,35 +128,6 @@ func (r *valueReader) uint32() uint32 {
 		return 0
 	}
 	return uint32(v)
-}
-
-func encodeAttempt(a engine.Attempt) []byte {
-	w := newValueWriter(64 + len(a.Excerpt))
-	w.int(int64(a.Duration))
-	w.time(a.StartedAt)
-	w.string(string(a.Outcome))
-	w.natural(a.Status)
-	w.string(a.Error)
-	w.string(a.Excerpt)
-	w.string(a.TraceID)
-	return w.b
-}
-
-func decodeAttempt(sub engine.SubscriptionID, key engine.DeliveryKey, number int, value []byte) (engine.Attempt, error) {
-	r := newValueReader(value)
-	attempt := engine.Attempt{
-		Subscription: sub,
-		Key:          key,
-		Number:       number,
-		Duration:     time.Duration(r.int()),
-		StartedAt:    r.time(),
-		Outcome:      engine.Outcome(r.string()),
-		Status:       r.natural(),
-		Error:        r.string(),
-		Excerpt:      r.string(),
-		TraceID:      r.string(),
-	}
-	return attempt, r.end()
 }
 
 func encodeIdentity(i engine.Identity) []byte {

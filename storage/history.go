@@ -2,11 +2,11 @@ package storage
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,8 +20,9 @@ const (
 	// HistoryBuffer bounds the attempts that wait for the history's writer; more are dropped
 	// and counted. With full excerpts it is 16 MiB.
 	HistoryBuffer = 16_384
-	// historyBatch is how many waiting attempts are written without waiting for the interval.
-	historyBatch = 1024
+	// historyBatch is how many waiting attempts are written without waiting for the interval:
+	// the more, the larger are the blocks.
+	historyBatch = 4096
 	// historyInterval is how long an attempt waits at most.
 	historyInterval = time.Second
 	// DefaultHistoryRetention is how long attempts are kept unless told otherwise.
@@ -56,6 +57,7 @@ type History struct {
 	close   func() error
 
 	writing sync.Mutex   // one batch is written at a time
+	written uint32       // blocks
 	reading sync.RWMutex // held shared by reads, and exclusively to close
 	dropped atomic.Uint64
 }
@@ -143,19 +145,14 @@ func (h *History) Attempts(ctx context.Context, sub engine.SubscriptionID, key e
 	h.reading.RLock()
 	defer h.reading.RUnlock()
 	var attempts []engine.Attempt
-	prefix := historyPrefix(sub, key)
+	at := placeOf(sub, key)
 	err := h.db.View(func(txn *badger.Txn) error {
-		iterator := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		iterator := txn.NewIterator(badger.IteratorOptions{Prefix: at[:]})
 		defer iterator.Close()
-		for iterator.Rewind(); iterator.Valid() && len(attempts) < MaxAttemptsListed; iterator.Next() {
-			item := iterator.Item()
-			number := item.Key()[len(prefix):]
-			if len(number) != attemptKeyBytes {
-				return fmt.Errorf("%w: a key of another shape", errValue)
-			}
-			err := item.Value(func(value []byte) error {
-				attempt, err := decodeAttempt(sub, key, int(binary.BigEndian.Uint32(number)), value)
-				attempts = append(attempts, attempt)
+		for iterator.Rewind(); iterator.Valid(); iterator.Next() {
+			err := iterator.Item().Value(func(rows []byte) error {
+				found, err := findAttempts(rows, sub, key)
+				attempts = append(attempts, found...)
 				return err
 			})
 			if err != nil {
@@ -170,7 +167,10 @@ func (h *History) Attempts(ctx context.Context, sub engine.SubscriptionID, key e
 	if err != nil {
 		return nil, fmt.Errorf("list attempts: %w", err)
 	}
-	return attempts, nil
+	slices.Reverse(attempts) // of two that are the same the later one stands
+	slices.SortStableFunc(attempts, compareAttempts)
+	attempts = slices.CompactFunc(attempts, func(a, b engine.Attempt) bool { return compareAttempts(a, b) == 0 })
+	return attempts[:min(len(attempts), MaxAttemptsListed)], nil
 }
 
 // Close writes what waits and closes the history; later attempts are dropped and counted.
@@ -226,9 +226,10 @@ func (h *History) flush() {
 func (h *History) write(attempts []engine.Attempt) error {
 	batch := h.db.NewWriteBatch()
 	defer batch.Cancel()
-	for _, attempt := range attempts {
-		entry := badger.NewEntry(attemptKey(attempt), encodeAttempt(attempt)).WithTTL(h.options.Retention)
-		if err := batch.SetEntry(entry); err != nil {
+	blocks := makeBlocks(attempts, time.Now(), h.written)
+	h.written += uint32(len(blocks)) //nolint:gosec // it may wrap: the time differs as well
+	for _, b := range blocks {
+		if err := batch.SetEntry(badger.NewEntry(b.key, b.rows).WithTTL(h.options.Retention)); err != nil {
 			return fmt.Errorf("record attempts: %w", err)
 		}
 	}
@@ -236,18 +237,4 @@ func (h *History) write(attempts []engine.Attempt) error {
 		return fmt.Errorf("record attempts: %w", err)
 	}
 	return nil
-}
-
-// attemptKeyBytes is what an attempt's key has behind its delivery: its number, and its
-// start, because an interrupted attempt uses no number up.
-const attemptKeyBytes = 4 + 8
-
-func historyPrefix(sub engine.SubscriptionID, key engine.DeliveryKey) []byte {
-	prefix := make([]byte, 0, 1+len(sub)+deliveryKeyBytes+attemptKeyBytes)
-	return appendDeliveryKey(appendSub(prefix, sub), key)
-}
-
-func attemptKey(a engine.Attempt) []byte {
-	key := binary.BigEndian.AppendUint32(historyPrefix(a.Subscription, a.Key), uint32(a.Number)) //nolint:gosec // attempts are counted from 1
-	return binary.BigEndian.AppendUint64(key, orderedMilli(a.StartedAt.UnixMilli()))
 }

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -51,11 +50,6 @@ func (m *MemoryHistory) Record(attempts ...engine.Attempt) {
 		m.attempts[key] = slices.Insert(list, at, a)
 		m.count++
 	}
-}
-
-// compareAttempts orders attempts of one delivery as attemptKey does.
-func compareAttempts(a, b engine.Attempt) int {
-	return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.StartedAt.UnixMilli(), b.StartedAt.UnixMilli()))
 }
 
 // Dropped counts the attempts that were not recorded.
