@@ -55,11 +55,14 @@ type ValidSecret struct {
 	Until  time.Time
 }
 
+// ValidAt tells whether the secret signs at now.
+func (v ValidSecret) ValidAt(now time.Time) bool { return v.Until.IsZero() || now.Before(v.Until) }
+
 // SecretsAt gives the secrets valid at now, the newest first.
 func (s *Subscription) SecretsAt(now time.Time) []signature.Secret {
 	secrets := make([]signature.Secret, 0, len(s.Secrets))
 	for _, v := range s.Secrets {
-		if v.Until.IsZero() || now.Before(v.Until) {
+		if v.ValidAt(now) {
 			secrets = append(secrets, v.Secret)
 		}
 	}

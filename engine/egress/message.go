@@ -13,16 +13,16 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 
 	"pannier/engine"
-	"pannier/engine/signature"
 )
 
 // message is what one request carries. It is used again, so that an attempt makes no
 // garbage of the size of its event.
 type message struct {
-	body    []byte
-	whole   []byte
-	headers []header
-	excerpt [drainBytes]byte
+	body      []byte
+	signature []byte
+	whole     []byte
+	headers   []header
+	excerpt   [drainBytes]byte
 }
 
 // header is one that differs from request to request.
@@ -31,13 +31,19 @@ type header struct{ name, value string }
 var messages = sync.Pool{New: func() any { return new(message) }}
 
 // fill makes the body and the headers of an attempt.
-func (m *message) fill(ctx context.Context, request *engine.SendRequest, now time.Time) {
+func (m *message) fill(ctx context.Context, request *engine.SendRequest, to *target, now time.Time) {
 	event := request.Event
 	m.body = event.AppendBody(m.body[:0])
+	m.signature = m.signature[:0]
+	for i, v := range to.secrets {
+		if v.ValidAt(now) {
+			m.signature = to.signers[i].Append(m.signature, event.ID, now, m.body)
+		}
+	}
 	m.headers = append(m.headers[:0],
 		header{"Webhook-Id", event.ID},
 		header{"Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10)},
-		header{"Webhook-Signature", signature.Sign(event.ID, now, m.body, request.Subscription.SecretsAt(now)...)},
+		header{"Webhook-Signature", string(m.signature)},
 		header{"Webhook-Topic", event.Topic},
 		header{"Webhook-Attempt", strconv.Itoa(request.Number)},
 	)

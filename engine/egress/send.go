@@ -42,7 +42,7 @@ func (s *Sender) exchange(ctx context.Context, request *engine.SendRequest, to *
 	now := s.clock()
 	m := messages.Get().(*message) //nolint:forcetypeassert // the pool holds nothing else
 	defer messages.Put(m)
-	m.fill(ctx, request, now)
+	m.fill(ctx, request, to, now)
 	if !to.speaksHTTP1() || len(m.assemble(to)) > http1.MaxRequestBytes {
 		return s.exchangeAny(ctx, request, to, m, now)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"pannier/engine"
 	"pannier/engine/egress/http1"
+	"pannier/engine/signature"
 )
 
 // errURLRefused marks a URL that passed at registration and that the policy in force now
@@ -27,6 +28,8 @@ type target struct {
 	headers http.Header   // the subscription's own among them; shared, never changed
 	head    []byte        // request line and headers as HTTP/1.1 has them
 	server  http1.Server
+	secrets []engine.ValidSecret
+	signers []*signature.Signer // one for each secret
 
 	// learned is set once an endpoint has answered in HTTP/1: over TLS both sides may know
 	// HTTP/2, which is better over a distance, so net/http negotiates first.
@@ -101,6 +104,10 @@ func (t *targets) make(s *engine.Subscription) (*target, error) {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	made := &target{version: s.Version, request: request, headers: headers, head: headOf(request, headers)}
+	for _, v := range s.Secrets {
+		made.signers = append(made.signers, signature.NewSigner(v.Secret))
+	}
+	made.secrets = s.Secrets
 	made.server = http1.Server{
 		Address: net.JoinHostPort(u.Hostname(), strconv.Itoa(serverPort(u))), Name: u.Hostname(), TLS: u.Scheme == "https",
 	}

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"hash"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -30,28 +32,48 @@ var (
 // Sign is the value of webhook-signature: one v1 signature for each secret, separated by
 // spaces, so that a receiver can rotate.
 func Sign(id string, at time.Time, body []byte, secrets ...Secret) string {
-	timestamp := strconv.FormatInt(at.Unix(), 10)
-	header := make([]byte, 0, len(secrets)*(len(version)+1+base64.StdEncoding.EncodedLen(sha256.Size)))
-	for i, s := range secrets {
-		if i > 0 {
-			header = append(header, ' ')
-		}
-		header = append(header, version...)
-		header = base64.StdEncoding.AppendEncode(header, s.sum(id, timestamp, body))
+	var header []byte
+	for _, s := range secrets {
+		header = NewSigner(s).Append(header, id, at, body)
 	}
 	return string(header)
 }
 
-func (s Secret) sum(id, timestamp string, body []byte) []byte {
-	mac := hmac.New(sha256.New, s.key)
-	content := make([]byte, 0, len(id)+len(timestamp)+2)
-	content = append(content, id...)
-	content = append(content, '.')
-	content = append(content, timestamp...)
-	content = append(content, '.')
-	mac.Write(content)
+// Signer signs with one secret again and again: it keeps what the key alone decides. Safe
+// for concurrent use.
+type Signer struct{ macs sync.Pool }
+
+// NewSigner makes a Signer.
+func NewSigner(s Secret) *Signer {
+	return &Signer{macs: sync.Pool{New: func() any { return hmac.New(sha256.New, s.key) }}}
+}
+
+// Append adds a v1 signature to the value of webhook-signature.
+func (s *Signer) Append(header []byte, id string, at time.Time, body []byte) []byte {
+	var content [maxContentHead]byte
+	head := append(content[:0], id...)
+	head = append(head, '.')
+	head = strconv.AppendInt(head, at.Unix(), 10)
+	head = append(head, '.')
+	var sum [sha256.Size]byte
+	if len(header) > 0 {
+		header = append(header, ' ')
+	}
+	header = append(header, version...)
+	return base64.StdEncoding.AppendEncode(header, s.sum(sum[:0], head, body))
+}
+
+// maxContentHead is enough for ids and timestamps as they are; longer ones cost an
+// allocation.
+const maxContentHead = 96
+
+func (s *Signer) sum(b, head, body []byte) []byte {
+	mac := s.macs.Get().(hash.Hash) //nolint:forcetypeassert // the pool holds nothing else
+	defer s.macs.Put(mac)
+	mac.Reset()
+	mac.Write(head)
 	mac.Write(body)
-	return mac.Sum(nil)
+	return mac.Sum(b)
 }
 
 // Verify checks the headers webhook-id, webhook-timestamp and webhook-signature of a body.
@@ -72,7 +94,7 @@ func Verify(id, timestamp, header string, body []byte, now time.Time, tolerance 
 	}
 	matched := false
 	for _, s := range secrets {
-		want := s.sum(id, timestamp, body)
+		want := NewSigner(s).sum(nil, []byte(id+"."+timestamp+"."), body)
 		for _, text := range signatures {
 			encoded, known := strings.CutPrefix(text, version)
 			got, err := strict.DecodeString(encoded)

@@ -91,9 +91,13 @@ func (c *Client) Send(ctx context.Context, to Server, request []byte, deadline t
 
 // exchange keeps the connection where the response allows.
 func (c *Client) exchange(ctx context.Context, conn *connection, request []byte, deadline time.Time, buffer []byte) (Response, error) {
-	interrupted := context.AfterFunc(ctx, conn.interrupt)
+	conn.watch(ctx)
+	if err := ctx.Err(); err != nil { // it may have ended before the deadline was set
+		conn.close()
+		return Response{}, err
+	}
 	response, reusable, err := conn.exchange(request, deadline, buffer, &c.options)
-	if interrupted() && err == nil && reusable {
+	if err == nil && reusable && ctx.Err() == nil {
 		c.pool.put(conn)
 	} else {
 		conn.close()

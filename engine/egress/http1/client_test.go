@@ -34,13 +34,14 @@ type endpoint struct {
 	to          http1.Server
 	roots       *x509.CertPool
 	connections atomic.Int64
+	halfClosed  chan struct{} // one for each connection that the server has
 	ended       chan struct{} // one for each connection whose client has closed it
 }
 
 // newEndpoint answers each request with what serve gives; "" half-closes the connection.
 func newEndpoint(t *testing.T, secure bool, serve func(n int64) string) *endpoint {
 	t.Helper()
-	e := &endpoint{ended: make(chan struct{}, 16)}
+	e := &endpoint{halfClosed: make(chan struct{}, 16), ended: make(chan struct{}, 16)}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +87,7 @@ func (e *endpoint) converse(conn net.Conn, serve func(n int64) string) {
 		if text, halfClosed := strings.CutSuffix(answer, "<end>"); halfClosed {
 			_, _ = io.WriteString(conn, text)
 			_ = conn.(interface{ CloseWrite() error }).CloseWrite()
+			e.halfClosed <- struct{}{}
 			_, _ = io.Copy(io.Discard, conn)
 			return
 		}
@@ -149,6 +151,9 @@ func TestConnectionIsKept(t *testing.T) {
 				for range 2 {
 					if got, err := send(t, c, e.to); err != nil || string(got.Body) != test.body {
 						t.Fatalf("got %+v, %v", got, err)
+					}
+					if strings.HasSuffix(test.answer, "<end>") {
+						<-e.halfClosed // it would be a race otherwise, for every client
 					}
 				}
 				if got := e.connections.Load(); got != test.want {

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,8 @@ type connection struct {
 	socket    syscall.RawConn
 	peek      func(descriptor uintptr) bool
 	quiet     bool // peek found nothing to read and no end
+	watched   <-chan struct{}
+	unwatch   func() bool
 	idleSince time.Time
 
 	unread int64 // of the response's bound; see Read
@@ -51,7 +54,24 @@ func newConnection(raw net.Conn, to Server) (*connection, error) {
 	return c, nil
 }
 
-func (c *connection) close() { _ = c.stream.Close() } // nothing follows from it
+func (c *connection) close() {
+	if c.unwatch != nil {
+		c.unwatch()
+	}
+	_ = c.stream.Close() // nothing follows from it
+}
+
+// watch has the end of ctx interrupt the exchanges. It stays in force between them: requests
+// of one process end together, and to begin it anew for each costs as much as its headers.
+func (c *connection) watch(ctx context.Context) {
+	if c.watched == ctx.Done() {
+		return
+	}
+	if c.unwatch != nil {
+		c.unwatch()
+	}
+	c.watched, c.unwatch = ctx.Done(), context.AfterFunc(ctx, c.interrupt)
+}
 
 // interrupt ends an exchange.
 func (c *connection) interrupt() { _ = c.stream.SetDeadline(time.Unix(1, 0)) }
