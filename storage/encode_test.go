@@ -67,9 +67,11 @@ func codecs() []codec {
 		}),
 		codecOf("replay", drawReplay, encodeReplay, func(b []byte) (engine.Replay, error) { return decodeReplay("rpl", b) }),
 		codecOf("attempt", drawAttempt, encodeAttempt, func(b []byte) (engine.Attempt, error) {
-			a, err := readAttempt(newValueReader(b))
-			a.Subscription, a.Key = "sub_a", testKey
-			return a, err
+			r := newBlockReader(b)
+			if r.count != 1 {
+				return engine.Attempt{}, errors.Join(errValue, r.err)
+			}
+			return r.read(), r.end()
 		}),
 	}
 }
@@ -284,11 +286,11 @@ func drawReplay(t *rapid.T) engine.Replay {
 	}
 }
 
-// encodeAttempt is a block of one row, without what it is found by.
+// encodeAttempt is a block of one row.
 func encodeAttempt(a engine.Attempt) []byte {
-	w := &valueWriter{}
-	writeAttempt(w, &a)
-	return append(newValueWriter(0).b, w.b[len(rowPrefix(a.Subscription, a.Key)):]...)
+	w := newBlockWriter()
+	w.write(&a)
+	return w.finish()
 }
 
 func drawAttempt(t *rapid.T) engine.Attempt {

@@ -150,8 +150,8 @@ func (h *History) Attempts(ctx context.Context, sub engine.SubscriptionID, key e
 		iterator := txn.NewIterator(badger.IteratorOptions{Prefix: at[:]})
 		defer iterator.Close()
 		for iterator.Rewind(); iterator.Valid(); iterator.Next() {
-			err := iterator.Item().Value(func(rows []byte) error {
-				found, err := findAttempts(rows, sub, key)
+			err := iterator.Item().Value(func(value []byte) error {
+				found, err := findAttempts(value, sub, key)
 				attempts = append(attempts, found...)
 				return err
 			})
@@ -229,7 +229,7 @@ func (h *History) write(attempts []engine.Attempt) error {
 	blocks := makeBlocks(attempts, time.Now(), h.written)
 	h.written += uint32(len(blocks)) //nolint:gosec // it may wrap: the time differs as well
 	for _, b := range blocks {
-		if err := batch.SetEntry(badger.NewEntry(b.key, b.rows).WithTTL(h.options.Retention)); err != nil {
+		if err := batch.SetEntry(badger.NewEntry(b.key, b.value).WithTTL(h.options.Retention)); err != nil {
 			return fmt.Errorf("record attempts: %w", err)
 		}
 	}

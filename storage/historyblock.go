@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
-	"fmt"
+	"encoding/hex"
 	"slices"
+	"strings"
 	"time"
 
 	"pannier/engine"
@@ -16,8 +17,11 @@ import (
 // is found again by where its events lie, and by the kind of subscription, so that an event
 // with a thousand deliveries does not make one of them hard to find:
 //
-//	journal · sequence/64 · kind of subscription · flush  ──►  rows
-//	row: its length · subscription · delivery · number · the rest of the attempt
+//	journal · sequence/64 · kind of subscription · flush  ──►  texts · rows
+//
+// What rows have in common is written once: a text (a subscription's id, an outcome, an
+// excerpt) stands in the block's table and a row has its place there; a time is the distance
+// to another one. So a row takes about 30 bytes, most of them the trace id.
 const (
 	blockPrefix = 'b'
 	// blockEvents is how many neighbouring events share their blocks, and blockKinds how many
@@ -42,7 +46,7 @@ func placeOf(sub engine.SubscriptionID, key engine.DeliveryKey) (p blockPlace) {
 }
 
 // block is what one flush has of a place.
-type block struct{ key, rows []byte }
+type block struct{ key, value []byte }
 
 // makeBlocks writes attempts as blocks; flush is the time of it and number counts those of
 // this process.
@@ -57,22 +61,16 @@ func makeBlocks(attempts []engine.Attempt, flush time.Time, number uint32) []blo
 	}
 	slices.SortStableFunc(order, func(a, b placed) int { return bytes.Compare(a.place[:], b.place[:]) })
 	var blocks []block
-	var last blockPlace
-	row := &valueWriter{}
-	for _, p := range order {
-		if n := len(blocks); n == 0 || p.place != last || len(blocks[n-1].rows) >= maxBlockBytes {
-			key := make([]byte, 0, blockKeyBytes)
-			key = append(key, p.place[:]...)
-			key = binary.BigEndian.AppendUint64(key, unsigned(flush.UnixNano()))
-			key = binary.BigEndian.AppendUint32(key, number+uint32(n)) //nolint:gosec // a flush is bounded
-			blocks = append(blocks, block{key: key, rows: newValueWriter(blockEvents * 128).b})
-			last = p.place
+	w := newBlockWriter()
+	for i, p := range order {
+		w.write(&attempts[p.index])
+		if i+1 < len(order) && order[i+1].place == p.place && w.size() < maxBlockBytes {
+			continue
 		}
-		row.b = row.b[:0]
-		writeAttempt(row, &attempts[p.index])
-		b := &blocks[len(blocks)-1]
-		b.rows = binary.AppendUvarint(b.rows, uint64(len(row.b)))
-		b.rows = append(b.rows, row.b...)
+		key := append(make([]byte, 0, blockKeyBytes), p.place[:]...)
+		key = binary.BigEndian.AppendUint64(key, unsigned(flush.UnixNano()))
+		key = binary.BigEndian.AppendUint32(key, number+uint32(len(blocks))) //nolint:gosec // a flush is bounded
+		blocks = append(blocks, block{key: key, value: w.finish()})
 	}
 	return blocks
 }
@@ -80,57 +78,150 @@ func makeBlocks(attempts []engine.Attempt, flush time.Time, number uint32) []blo
 // maxBlockBytes is after how many bytes a block is full: excerpts may be long.
 const maxBlockBytes = 64 << 10
 
-// writeAttempt begins with what rowPrefix gives.
-func writeAttempt(w *valueWriter, a *engine.Attempt) {
-	w.b = appendDeliveryKey(appendSub(w.b, a.Subscription), a.Key)
-	w.natural(a.Number)
-	w.int(int64(a.Duration))
-	w.time(a.StartedAt)
-	w.string(string(a.Outcome))
-	w.natural(a.Status)
-	w.string(a.Error)
-	w.string(a.Excerpt)
-	w.string(a.TraceID)
+// blockWriter collects the rows of one block after the other.
+type blockWriter struct {
+	texts     valueWriter
+	places    map[string]int // of a text in texts
+	rows      valueWriter
+	count     int   // of the rows
+	lastMilli int64 // when the event of the row before was accepted
 }
 
-func rowPrefix(sub engine.SubscriptionID, key engine.DeliveryKey) []byte {
-	return appendDeliveryKey(appendSub(make([]byte, 0, 1+len(sub)+deliveryKeyBytes), sub), key)
+func newBlockWriter() *blockWriter { return &blockWriter{places: make(map[string]int)} }
+
+func (w *blockWriter) size() int { return len(w.texts.b) + len(w.rows.b) }
+
+func (w *blockWriter) write(a *engine.Attempt) {
+	w.count++
+	r := &w.rows
+	r.natural(w.text(string(a.Subscription)))
+	r.int(a.Key.AcceptedMilli - w.lastMilli)
+	w.lastMilli = a.Key.AcceptedMilli
+	r.uint(uint64(a.Key.Event.Journal))
+	r.uint(a.Key.Event.Sequence)
+	r.natural(a.Number)
+	r.int(a.StartedAt.Unix() - a.Key.AcceptedMilli/1000)
+	r.natural(a.StartedAt.Nanosecond())
+	r.int(int64(a.Duration))
+	r.natural(w.text(string(a.Outcome)))
+	r.natural(a.Status)
+	r.natural(w.text(a.Error))
+	r.natural(w.text(a.Excerpt))
+	trace, isTrace := rawTrace(a.TraceID)
+	if r.bool(isTrace); isTrace {
+		r.fixed(trace[:])
+	} else {
+		r.natural(w.text(a.TraceID))
+	}
+}
+
+// text gives the place of a text, which is written when it is new.
+func (w *blockWriter) text(text string) int {
+	at, known := w.places[text]
+	if !known {
+		at = len(w.places)
+		w.places[text] = at
+		w.texts.string(text)
+	}
+	return at
+}
+
+// finish gives the block and begins another one.
+func (w *blockWriter) finish() []byte {
+	value := newValueWriter(len(w.texts.b) + len(w.rows.b) + 2*binary.MaxVarintLen32)
+	value.natural(len(w.places))
+	value.fixed(w.texts.b)
+	value.natural(w.count)
+	value.fixed(w.rows.b)
+	w.texts.b, w.rows.b, w.count, w.lastMilli = w.texts.b[:0], w.rows.b[:0], 0, 0
+	clear(w.places)
+	return value.b
+}
+
+// rawTrace is the id that a text writes in hexadecimal digits, as traces have it.
+func rawTrace(text string) (id [16]byte, ok bool) {
+	if len(text) != 2*len(id) || strings.ContainsAny(text, "ABCDEF") {
+		return id, false
+	}
+	_, err := hex.Decode(id[:], []byte(text))
+	return id, err == nil
 }
 
 // findAttempts gives the attempts of one delivery that are in a block.
-func findAttempts(rows []byte, sub engine.SubscriptionID, key engine.DeliveryKey) ([]engine.Attempt, error) {
+func findAttempts(value []byte, sub engine.SubscriptionID, key engine.DeliveryKey) ([]engine.Attempt, error) {
+	r := newBlockReader(value)
+	if !slices.Contains(r.texts, string(sub)) {
+		return nil, r.err
+	}
 	var found []engine.Attempt
-	prefix := rowPrefix(sub, key)
-	r := newValueReader(rows)
-	for len(r.b) > 0 {
-		row := r.fixed(int(r.uint())) //nolint:gosec // fixed refuses what is negative
-		if rest, own := bytes.CutPrefix(row, prefix); own {
-			a, err := readAttempt(&valueReader{b: rest})
-			if err != nil {
-				return nil, err
-			}
-			a.Subscription, a.Key = sub, key
+	for range r.count {
+		a := r.read()
+		if r.err != nil {
+			return nil, r.err
+		}
+		if a.Subscription == sub && a.Key == key {
 			found = append(found, a)
 		}
 	}
-	if r.err != nil {
-		return nil, fmt.Errorf("read a block: %w", r.err)
-	}
-	return found, nil
+	return found, r.end()
 }
 
-func readAttempt(r *valueReader) (engine.Attempt, error) {
-	a := engine.Attempt{
-		Number:    r.natural(),
-		Duration:  time.Duration(r.int()),
-		StartedAt: r.time(),
-		Outcome:   engine.Outcome(r.string()),
-		Status:    r.natural(),
-		Error:     r.string(),
-		Excerpt:   r.string(),
-		TraceID:   r.string(),
+// blockReader reads the rows of a block.
+type blockReader struct {
+	*valueReader
+
+	texts     []string
+	count     int // of the rows
+	lastMilli int64
+}
+
+func newBlockReader(value []byte) *blockReader {
+	r := &blockReader{valueReader: newValueReader(value)}
+	for n := r.natural(); n > 0 && r.err == nil; n-- {
+		r.texts = append(r.texts, r.string())
 	}
-	return a, r.end()
+	r.count = r.natural()
+	return r
+}
+
+// read gives the next row; its error is the reader's.
+func (r *blockReader) read() (a engine.Attempt) {
+	a.Subscription = engine.SubscriptionID(r.text())
+	r.lastMilli += r.int()
+	a.Key.AcceptedMilli = r.lastMilli
+	a.Key.Event = engine.EventRef{Journal: engine.JournalID(r.uint()), Sequence: r.uint()}
+	a.Number = r.natural()
+	a.StartedAt = r.started()
+	a.Duration = time.Duration(r.int())
+	a.Outcome = engine.Outcome(r.text())
+	a.Status = r.natural()
+	a.Error, a.Excerpt = r.text(), r.text()
+	if r.bool() {
+		a.TraceID = hex.EncodeToString(r.fixed(16))
+	} else {
+		a.TraceID = r.text()
+	}
+	return a
+}
+
+// started reads a time, as a distance to when the event was accepted.
+func (r *blockReader) started() time.Time {
+	seconds, nanoseconds := r.int()+r.lastMilli/1000, r.natural()
+	if nanoseconds >= int(time.Second) {
+		r.fail("bad time")
+		return time.Time{}
+	}
+	return time.Unix(seconds, int64(nanoseconds)).UTC()
+}
+
+// text reads a place in the table.
+func (r *blockReader) text() string {
+	at := r.natural()
+	if at >= len(r.texts) {
+		r.fail("a text that is not there")
+		return ""
+	}
+	return r.texts[at]
 }
 
 // compareAttempts orders attempts of one delivery: by number, and by start, because an

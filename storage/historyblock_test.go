@@ -42,7 +42,7 @@ func TestBlocksHoldWhatWasWritten(t *testing.T) {
 				if !bytes.HasPrefix(b.key, at[:]) {
 					continue
 				}
-				found, err := findAttempts(b.rows, key.sub, key.key)
+				found, err := findAttempts(b.value, key.sub, key.key)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -59,12 +59,12 @@ func TestBlocksAreBounded(t *testing.T) {
 	t.Parallel()
 	attempts := make([]engine.Attempt, 1000)
 	for i := range attempts {
-		attempts[i] = engine.Attempt{Subscription: "sub_a", Excerpt: string(bytes.Repeat([]byte("x"), engine.MaxResponseBody))}
+		attempts[i] = engine.Attempt{Subscription: "sub_a", Excerpt: fmt.Sprintf("%0*d", engine.MaxResponseBody, i)}
 	}
 	blocks := makeBlocks(attempts, time.Now(), 0)
 	for _, b := range blocks {
-		if most := maxBlockBytes + 2*engine.MaxResponseBody; len(b.rows) > most {
-			t.Errorf("a block of %d bytes, want at most %d", len(b.rows), most)
+		if most := maxBlockBytes + 2*engine.MaxResponseBody; len(b.value) > most {
+			t.Errorf("a block of %d bytes, want at most %d", len(b.value), most)
 		}
 	}
 	if len(blocks) < 15 {
@@ -75,9 +75,9 @@ func TestBlocksAreBounded(t *testing.T) {
 func TestFindAttemptsErrCutShort(t *testing.T) {
 	t.Parallel()
 	b := makeBlocks([]engine.Attempt{{Subscription: "sub_a", Key: testKey}}, time.Now(), 0)[0]
-	for n := 2; n < len(b.rows); n++ {
-		if found, err := findAttempts(b.rows[:n], "sub_a", testKey); err == nil {
-			t.Errorf("%d of %d bytes give %+v", n, len(b.rows), found)
+	for n := 1; n < len(b.value); n++ {
+		if found, err := findAttempts(b.value[:n], "sub_a", testKey); err == nil {
+			t.Errorf("%d of %d bytes give %+v", n, len(b.value), found)
 		}
 	}
 }
