@@ -20,8 +20,11 @@ import (
 	"syscall"
 )
 
-// maxRuns bounds the runs of a scenario.
-const maxRuns = 100
+// The bounds of the options.
+const (
+	maxRuns       = 100
+	maxDeliveries = 10_000_000
+)
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -29,6 +32,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 type options struct {
 	runs       int
 	deliveries int    // of one run
+	events     int    // of one run of ingest
 	binary     string // of the server; "": build it
 	before     string // another server to compare with; "": none
 	alone      bool   // without the yardsticks
@@ -57,6 +61,7 @@ func parseOptions(arguments []string, progress io.Writer) (*options, error) {
 	f.SetOutput(progress)
 	f.IntVar(&o.runs, "runs", 5, "runs of each scenario")
 	f.IntVar(&o.deliveries, "deliveries", 200_000, "deliveries of each run")
+	f.IntVar(&o.events, "events", 1_000_000, "events of each run of ingest")
 	f.StringVar(&o.binary, "binary", "", "measure this server instead of building one")
 	f.StringVar(&o.before, "before", "", "compare with this server, built from another commit")
 	f.BoolVar(&o.alone, "alone", false, "leave the yardsticks out")
@@ -69,6 +74,12 @@ func parseOptions(arguments []string, progress io.Writer) (*options, error) {
 	}
 	if o.runs < 1 || o.runs > maxRuns {
 		return nil, fmt.Errorf("--runs: must be between 1 and %d, got %d", maxRuns, o.runs)
+	}
+	if o.deliveries < 1 || o.deliveries > maxDeliveries {
+		return nil, fmt.Errorf("--deliveries: must be between 1 and %d, got %d", maxDeliveries, o.deliveries)
+	}
+	if o.events < ingestBatch || o.events > maxDeliveries {
+		return nil, fmt.Errorf("--events: must be between %d and %d, got %d", ingestBatch, maxDeliveries, o.events)
 	}
 	o.scenarios = scenarios
 	if f.NArg() > 0 {
@@ -95,7 +106,7 @@ func measure(ctx context.Context, o *options, out, progress io.Writer) error {
 		return err
 	}
 	for _, s := range o.scenarios {
-		if err := s.measure(ctx, contenders, o, out, progress); err != nil {
+		if err := s.measure(ctx, s, contenders, o, out, progress); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}

@@ -44,6 +44,7 @@ var rows = []struct {
 	{"delivered/s", "%.0f", func(f figures) float64 { return f.delivered }},
 	{"CPU s per 1,000", "%.3f", func(f figures) float64 { return f.cpu }},
 	{"memory, MiB", "%.0f", func(f figures) float64 { return f.anonymous }},
+	{"written / posted bytes", "%.2f", func(f figures) float64 { return f.written }},
 }
 
 func each(runs []figures, of func(figures) float64) []float64 {

@@ -13,13 +13,15 @@ import (
 // scenario is one question.
 type scenario struct {
 	name, title string
-	fanout      int
+	measure     func(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) error
+	fanout      int // subscriptions of every event
 }
 
 var scenarios = []scenario{
-	{"one", "one subscription, 64 producers, one event of 600 bytes a request", 1},
-	{"fanout100", "100 subscriptions of every event", 100},
-	{"fanout1000", "1,000 subscriptions of every event", 1000},
+	{"one", "one subscription, 64 producers, one event of 600 bytes a request", measureDelivery, 1},
+	{"fanout100", "100 subscriptions of every event", measureDelivery, 100},
+	{"fanout1000", "1,000 subscriptions of every event", measureDelivery, 1000},
+	{"ingest", "events accepted, 1,000 of 600 bytes a request, nobody subscribed", measureIngest, 0},
 }
 
 func names(list []scenario) []string {
@@ -36,9 +38,11 @@ type figures struct {
 	delivered float64 // deliveries/s, from the first post to the last receipt
 	cpu       float64 // seconds of the program's processor time per 1,000 deliveries
 	anonymous float64 // MiB at most
+	written   float64 // bytes handed to the disk for each posted byte
 }
 
-func (s scenario) measure(ctx context.Context, contenders []contender, o *options, out, progress io.Writer) error {
+// measureDelivery measures all contenders.
+func measureDelivery(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) error {
 	results := make([][]figures, len(contenders))
 	for n := range o.runs {
 		for i := range contenders {
@@ -93,5 +97,6 @@ func (s scenario) once(ctx context.Context, which contender, o *options) (f figu
 	return figures{
 		accepted: float64(events) / (posted - start).Seconds(), delivered: deliveries / took.Seconds(),
 		cpu: used.CPU.Seconds() / deliveries * 1000, anonymous: float64(used.RSSAnonPeak) / (1 << 20),
+		written: float64(used.Written) / float64(events*eventBytes),
 	}, nil
 }
