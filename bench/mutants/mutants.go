@@ -87,8 +87,8 @@ var mutants = []mutant{
 		edits: []edit{
 			{
 				file: "engine/delivery/start.go",
-				old:  "	m.begin(f)\n	return f\n}",
-				new:  "	m.begin(f)\n\tif live {\n\t\tm.out.Discharged = append(m.out.Discharged, f.key.Event)\n\t}\n\treturn f\n}",
+				old:  "	m.noteSlow(f.since.Add(engine.SpillAfter))\n	m.begin(f)\n}",
+				new:  "	m.noteSlow(f.since.Add(engine.SpillAfter))\n	m.begin(f)\n\tif f.live {\n\t\tm.out.Discharged = append(m.out.Discharged, f.key.Event)\n\t}\n}",
 			},
 			{
 				file: "engine/delivery/end.go",
@@ -142,7 +142,7 @@ var mutants = []mutant{
 		why:   "attempts are signed with the time of the event, so a retry looks like a replay attack",
 		wants: []check.Rule{check.Signed},
 		edits: []edit{{
-			file: "engine/egress/send.go",
+			file: "engine/egress/message.go",
 			old:  "	event := request.Event\n",
 			new:  "	event := request.Event\n\tnow = event.AcceptedAt\n",
 		}},

@@ -23,7 +23,7 @@ const (
 // readExcerpt reads what is kept of a body, within what is left of the deadline and
 // bodyPatience, and closes it. Errors do not matter: the outcome stands already. cancel
 // ends the request.
-func readExcerpt(response *http.Response, buffer []byte, cancel context.CancelFunc) string {
+func readExcerpt(response *http.Response, cancel context.CancelFunc) string {
 	body := response.Body
 	defer body.Close() //nolint:errcheck // nothing follows from it
 	if body == http.NoBody || response.StatusCode == http.StatusSwitchingProtocols {
@@ -31,8 +31,8 @@ func readExcerpt(response *http.Response, buffer []byte, cancel context.CancelFu
 	}
 	timer := time.AfterFunc(bodyPatience, cancel)
 	defer timer.Stop()
-	n, _ := io.ReadFull(body, buffer)
-	return excerpt(buffer[:n])
+	beginning, _ := io.ReadAll(io.LimitReader(body, drainBytes))
+	return excerpt(beginning)
 }
 
 // excerpt makes raw safe to show: valid UTF-8 of at most MaxResponseBody bytes in which

@@ -22,7 +22,6 @@ type message struct {
 	signature []byte
 	whole     []byte
 	headers   []header
-	excerpt   [drainBytes]byte
 }
 
 // header is one that differs from request to request.
@@ -78,14 +77,14 @@ func (m *message) assemble(to *target) []byte {
 
 // build makes the request for net/http. The header map is new each time: it is not copied by
 // the transport. So is the body: the transport may still read it when the attempt is over.
-func (m *message) build(ctx context.Context, to *target) *http.Request {
+func (m *message) build(to *target) *http.Request {
 	headers := make(http.Header, len(to.headers)+len(m.headers))
 	maps.Copy(headers, to.headers)
 	for _, h := range m.headers {
 		headers[http.CanonicalHeaderKey(h.name)] = []string{h.value}
 	}
 	body := bytes.Clone(m.body)
-	post := to.request.WithContext(ctx)
+	post := to.request.WithContext(context.Background()) // a copy
 	post.Header = headers
 	post.ContentLength = int64(len(body))
 	post.Body = io.NopCloser(bytes.NewReader(body))

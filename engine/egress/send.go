@@ -2,6 +2,7 @@ package egress
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"pannier/engine"
@@ -41,13 +42,18 @@ func (s *Sender) Send(ctx context.Context, request *engine.SendRequest) engine.R
 func (s *Sender) exchange(ctx context.Context, request *engine.SendRequest, to *target) engine.Result {
 	now := s.clock()
 	m := messages.Get().(*message) //nolint:forcetypeassert // the pool holds nothing else
-	defer messages.Put(m)
 	m.fill(ctx, request, to, now)
 	if !to.speaksHTTP1() || len(m.assemble(to)) > http1.MaxRequestBytes {
-		return s.exchangeAny(ctx, request, to, m, now)
+		post := m.build(to)
+		messages.Put(m)
+		return s.exchangeAny(ctx, request, to, post, now)
 	}
-	deadline := time.Now().Add(request.Subscription.Timeout)
-	response, err := s.http1.Send(ctx, to.server, m.whole, deadline, m.excerpt[:])
+	exchange, err := s.http1.Begin(ctx, to.server, m.whole, time.Now().Add(request.Subscription.Timeout))
+	messages.Put(m)
+	var response http1.Response
+	if err == nil {
+		response, err = exchange.End()
+	}
 	if err != nil {
 		to.forget()
 		return unanswered(ctx, err)
@@ -58,15 +64,17 @@ func (s *Sender) exchange(ctx context.Context, request *engine.SendRequest, to *
 }
 
 // exchangeAny lets net/http find out which version of HTTP the endpoint speaks.
-func (s *Sender) exchangeAny(ctx context.Context, request *engine.SendRequest, to *target, m *message, now time.Time) engine.Result {
+func (s *Sender) exchangeAny(
+	ctx context.Context, request *engine.SendRequest, to *target, post *http.Request, now time.Time,
+) engine.Result {
 	limited, cancel := context.WithTimeout(ctx, request.Subscription.Timeout)
 	defer cancel()
-	response, err := s.transport.RoundTrip(m.build(limited, to))
+	response, err := s.transport.RoundTrip(post.WithContext(limited))
 	if err != nil {
 		return unanswered(ctx, err)
 	}
 	to.learn(response.ProtoMajor)
 	result := answered(request.Subscription.Success, response.StatusCode, response.Header, now)
-	result.Excerpt = readExcerpt(response, m.excerpt[:], cancel)
+	result.Excerpt = readExcerpt(response, cancel)
 	return result
 }

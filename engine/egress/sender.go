@@ -85,7 +85,7 @@ func NewSender(options SenderOptions) *Sender {
 		http1: http1.New(http1.Options{
 			Dial: transport.DialContext, TLS: transport.TLSClientConfig, MaxIdle: MaxIdleConns,
 			MaxIdlePerServer: MaxIdleConnsPerHost, IdleTimeout: idleConnTimeout,
-			MaxHeaderBytes: MaxResponseHeaderBytes, BodyPatience: bodyPatience,
+			MaxHeaderBytes: MaxResponseHeaderBytes, MaxBody: drainBytes, BodyPatience: bodyPatience,
 		}),
 		targets: newTargets(options.Guard, userAgentToken+options.Version),
 		clock:   options.Clock,

@@ -36,7 +36,9 @@ type Options struct {
 	IdleTimeout               time.Duration
 	// MaxHeaderBytes bounds the headers of a response, the 1xx ones before it included.
 	MaxHeaderBytes int64
-	// BodyPatience is how long a response's body may take after its headers.
+	// MaxBody bounds what is read of a body: with more to come the connection is closed.
+	// BodyPatience is how long a body may take after the headers.
+	MaxBody      int
 	BodyPatience time.Duration
 }
 
@@ -70,37 +72,57 @@ func New(o Options) *Client {
 // CloseIdle closes the connections that carry no request.
 func (c *Client) CloseIdle() { c.pool.clear() }
 
-// Send writes a request, whole with its headers, and reads the response until the deadline
-// or the end of ctx. The body goes into buffer as far as it fits, and BodyPatience allows;
-// what is wrong with it does not matter. The request is sent once: again only if a kept
-// connection turns out to be closed before anything was written. Errors are those of the
-// dial, of TLS, of the connection, or of net/http's parser.
-func (c *Client) Send(ctx context.Context, to Server, request []byte, deadline time.Time, buffer []byte) (Response, error) {
+// Begin writes a request, whole with its headers, on a connection to a server; request may
+// be used for something else afterwards, so that thousands of requests under way hold no
+// buffers. The deadline and the end of ctx are those of the whole exchange. The request is
+// sent once: again only if a kept connection turns out to be closed before anything was
+// written. Errors are those of the dial, of TLS and of the connection.
+func (c *Client) Begin(ctx context.Context, to Server, request []byte, deadline time.Time) (*Exchange, error) {
+	conn, err := c.connect(ctx, to, deadline)
+	if err != nil {
+		return nil, err
+	}
+	conn.watch(ctx)
+	err = ctx.Err() // it may have ended before the deadline was set
+	if err == nil {
+		_, err = conn.stream.Write(request)
+	}
+	if err != nil {
+		conn.close()
+		return nil, err
+	}
+	return &Exchange{client: c, ctx: ctx, conn: conn, deadline: deadline}, nil
+}
+
+// connect gives a kept connection or makes one.
+func (c *Client) connect(ctx context.Context, to Server, deadline time.Time) (*connection, error) {
 	for conn := c.pool.take(to); conn != nil; conn = c.pool.take(to) {
 		if conn.alive(deadline) {
-			return c.exchange(ctx, conn, request, deadline, buffer)
+			return conn, nil
 		}
 		conn.close()
 	}
-	conn, err := c.open(ctx, to, deadline)
-	if err != nil {
-		return Response{}, err
-	}
-	return c.exchange(ctx, conn, request, deadline, buffer)
+	return c.open(ctx, to, deadline)
 }
 
-// exchange keeps the connection where the response allows.
-func (c *Client) exchange(ctx context.Context, conn *connection, request []byte, deadline time.Time, buffer []byte) (Response, error) {
-	conn.watch(ctx)
-	if err := ctx.Err(); err != nil { // it may have ended before the deadline was set
-		conn.close()
-		return Response{}, err
-	}
-	response, reusable, err := conn.exchange(request, deadline, buffer, &c.options)
-	if err == nil && reusable && ctx.Err() == nil {
-		c.pool.put(conn)
+// Exchange is a request that was written and whose response has not been read. End must be
+// called, once.
+type Exchange struct {
+	client   *Client
+	ctx      context.Context //nolint:containedctx // of one exchange
+	conn     *connection
+	deadline time.Time
+}
+
+// End reads the response: its headers, and the beginning of its body as far as MaxBody and
+// BodyPatience allow; what is wrong with the body does not matter. The connection is kept
+// where the response allows. Errors are those of the connection and of net/http's parser.
+func (e *Exchange) End() (Response, error) {
+	response, reusable, err := e.conn.read(e.deadline, &e.client.options)
+	if err == nil && reusable && e.ctx.Err() == nil {
+		e.client.pool.put(e.conn)
 	} else {
-		conn.close()
+		e.conn.close()
 	}
 	return response, err
 }

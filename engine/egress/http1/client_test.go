@@ -101,7 +101,7 @@ func newClient(t *testing.T, e *endpoint, change func(*http1.Options)) *http1.Cl
 	t.Helper()
 	o := http1.Options{
 		Dial: new(net.Dialer).DialContext, TLS: &tls.Config{RootCAs: e.roots}, MaxIdle: 8, MaxIdlePerServer: 8,
-		IdleTimeout: time.Hour, MaxHeaderBytes: 1 << 10, BodyPatience: 50 * time.Millisecond,
+		IdleTimeout: time.Hour, MaxHeaderBytes: 1 << 10, MaxBody: 16, BodyPatience: 50 * time.Millisecond,
 	}
 	if change != nil {
 		change(&o)
@@ -111,9 +111,17 @@ func newClient(t *testing.T, e *endpoint, change func(*http1.Options)) *http1.Cl
 	return c
 }
 
+func exchange(ctx context.Context, c *http1.Client, to http1.Server, timeout time.Duration) (http1.Response, error) {
+	e, err := c.Begin(ctx, to, []byte(request), time.Now().Add(timeout))
+	if err != nil {
+		return http1.Response{}, err
+	}
+	return e.End()
+}
+
 func send(t *testing.T, c *http1.Client, to http1.Server) (http1.Response, error) {
 	t.Helper()
-	return c.Send(t.Context(), to, []byte(request), time.Now().Add(long), make([]byte, 16))
+	return exchange(t.Context(), c, to, long)
 }
 
 // Which responses leave a connection that carries the next request.
@@ -193,14 +201,14 @@ func TestDeadlineAndInterrupt(t *testing.T) {
 	e := newEndpoint(t, false, func(int64) string { return "HTTP/1.1 200 OK\r\n" })
 	c := newClient(t, e, nil)
 	var timeout net.Error
-	_, err := c.Send(t.Context(), e.to, []byte(request), time.Now().Add(20*time.Millisecond), nil)
+	_, err := exchange(t.Context(), c, e.to, 20*time.Millisecond)
 	if !errors.As(err, &timeout) || !timeout.Timeout() {
 		t.Errorf("got %v, want a timeout", err)
 	}
 	<-e.ended
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if _, err := c.Send(ctx, e.to, []byte(request), time.Now().Add(long), nil); err == nil || ctx.Err() == nil {
+	if _, err := exchange(ctx, c, e.to, long); err == nil || ctx.Err() == nil {
 		t.Errorf("got %v, context %v", err, ctx.Err())
 	}
 	<-e.ended

@@ -109,14 +109,11 @@ func (c *connection) Read(b []byte) (int, error) {
 	return n, err
 }
 
-var readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+// readers are small: each request under way holds one, and few responses are longer.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 1<<10) }}
 
-// exchange is one request and its response. reusable: nothing is left of the response on
-// the connection.
-func (c *connection) exchange(request []byte, deadline time.Time, buffer []byte, o *Options) (_ Response, reusable bool, _ error) {
-	if _, err := c.stream.Write(request); err != nil {
-		return Response{}, false, err
-	}
+// read reads the response. reusable: nothing is left of it on the connection.
+func (c *connection) read(deadline time.Time, o *Options) (_ Response, reusable bool, _ error) {
 	reader := readers.Get().(*bufio.Reader) //nolint:forcetypeassert // the pool holds nothing else
 	reader.Reset(c)
 	defer func() {
@@ -137,9 +134,9 @@ func (c *connection) exchange(request []byte, deadline time.Time, buffer []byte,
 		if patience := time.Now().Add(o.BodyPatience); patience.Before(deadline) {
 			deadline = patience
 		}
-		c.unread = int64(len(buffer)) + maxChunkOverhead
+		c.unread = int64(o.MaxBody) + maxChunkOverhead
 		if c.stream.SetReadDeadline(deadline) == nil {
-			found.Body, complete = readBody(response.Body, buffer)
+			found.Body, complete = readBody(response.Body, o.MaxBody)
 		}
 	}
 	return found, complete && !response.Close && reader.Buffered() == 0, nil
@@ -165,14 +162,7 @@ func readHeaders(reader *bufio.Reader) (*http.Response, error) {
 }
 
 // readBody reads the beginning of a body. complete: there was no more, and no error.
-func readBody(body io.Reader, buffer []byte) (_ []byte, complete bool) {
-	n := 0
-	for n < len(buffer) {
-		more, err := body.Read(buffer[n:])
-		n += more
-		if err != nil {
-			return buffer[:n], errors.Is(err, io.EOF)
-		}
-	}
-	return buffer, false
+func readBody(body io.Reader, most int) (_ []byte, complete bool) {
+	beginning, err := io.ReadAll(io.LimitReader(body, int64(most)))
+	return beginning, err == nil && len(beginning) < most
 }
