@@ -56,28 +56,35 @@ func appendCloudEvent(b []byte, posted time.Duration) []byte {
 	return append(b, `"}}`...)
 }
 
-// measureIngest measures the servers: the yardsticks take no batches.
+// ingested are the runs of one server with one format.
+type ingested struct{ accepted, cpu []float64 }
+
+// measureIngest measures the servers, in turns: the yardsticks take no batches.
 func measureIngest(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(w, "\n%s: %s; medians of %d runs\n\taccepted/s\tCPU s per 1,000\tof the first\n", s.name, s.title, o.runs)
-	for _, c := range contenders {
-		if c.name != "engine" && c.name != "before" {
-			continue
-		}
-		accepted, cpu := make([][]float64, len(formats)), make([][]float64, len(formats))
-		for n := range o.runs {
-			for i, f := range formats {
+	servers := contenders[:1]
+	if o.before != "" {
+		servers = contenders[:2]
+	}
+	results := make([]ingested, len(servers)*len(formats))
+	for n := range o.runs {
+		for i, f := range formats {
+			for k, c := range servers {
 				figures, err := ingestOnce(ctx, c, f, o.events)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", c.name, f.name, err)
 				}
 				_, _ = fmt.Fprintf(progress, "%s, run %d, %s, %s: %.0f accepted/s\n", s.name, n+1, c.name, f.name, figures.accepted)
-				accepted[i], cpu[i] = append(accepted[i], figures.accepted), append(cpu[i], figures.cpu)
+				r := &results[k*len(formats)+i]
+				r.accepted, r.cpu = append(r.accepted, figures.accepted), append(r.cpu, figures.cpu)
 			}
 		}
-		for i, f := range formats {
-			_, _ = fmt.Fprintf(w, "%s, %s\t%.0f\t%.4f\t%.2f\n", c.name, f.name, median(accepted[i]), median(cpu[i]), median(accepted[i])/median(accepted[0]))
-		}
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(w, "\n%s: %s; medians of %d runs\n\taccepted/s\tCPU s per 1,000\tof NDJSON\n", s.name, s.title, o.runs)
+	for n, r := range results {
+		first := results[n/len(formats)*len(formats)]
+		_, _ = fmt.Fprintf(w, "%s, %s\t%.0f\t%.4f\t%.2f\n", servers[n/len(formats)].name, formats[n%len(formats)].name,
+			median(r.accepted), median(r.cpu), median(r.accepted)/median(first.accepted))
 	}
 	return w.Flush()
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -17,13 +18,15 @@ const maxAttributeName = 20
 // the timestamp. source, the other context attributes and the extension attributes are
 // kept as they are and reach the receiver as the member `extensions`.
 func (s *scanner) cloudEvent(draft *engine.Draft) error {
-	seen := make(map[string]bool, 8)
+	var seen [len(requiredAttributes)]bool
 	kept := []byte{'{'}
 	err := s.members(func(name []byte, value jsontext.Value) {
 		if value.Kind() == 'n' && string(name) != "data" {
 			return // JSON format section 2.2: null is an attribute that is not set
 		}
-		seen[string(name)] = true
+		if at := slices.Index(requiredAttributes[:], string(name)); at >= 0 {
+			seen[at] = true
+		}
 		switch string(name) {
 		case "specversion":
 			if s.text("/specversion", value) != "1.0" {
@@ -46,8 +49,8 @@ func (s *scanner) cloudEvent(draft *engine.Draft) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"specversion", "id", "source", "type"} {
-		if !seen[name] {
+	for at, name := range requiredAttributes {
+		if !seen[at] {
 			s.refuse("/"+name, "is required")
 		}
 	}
@@ -60,6 +63,9 @@ func (s *scanner) cloudEvent(draft *engine.Draft) error {
 	draft.Extensions = append(kept, '}')
 	return nil
 }
+
+// requiredAttributes are those of CloudEvents 1.0 section 3.1.
+var requiredAttributes = [...]string{"specversion", "id", "source", "type"}
 
 // cloudID takes the id where it fits; CloudEvents allows any string that is not empty.
 func (s *scanner) cloudID(draft *engine.Draft, value jsontext.Value) {

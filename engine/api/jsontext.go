@@ -149,6 +149,6 @@ func unquote(quoted jsontext.Value) []byte {
 }
 
 // escapePointer escapes one token of a JSON pointer (RFC 6901 section 3).
-func escapePointer(token []byte) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(string(token))
-}
+func escapePointer(token []byte) string { return pointerEscape.Replace(string(token)) }
+
+var pointerEscape = strings.NewReplacer("~", "~0", "/", "~1")
