@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"text/tabwriter"
 )
@@ -30,7 +31,11 @@ func report(out io.Writer, s scenario, contenders []contender, results [][]figur
 			for i := range ratios {
 				ratios[i] = engine[i] / ratios[i]
 			}
-			_, _ = fmt.Fprintf(w, "%.2f\t", median(ratios))
+			if ratio := median(ratios); math.IsInf(ratio, 0) || math.IsNaN(ratio) {
+				_, _ = fmt.Fprint(w, "-\t") // the other has none of it
+			} else {
+				_, _ = fmt.Fprintf(w, "%.2f\t", ratio)
+			}
 		}
 		_, _ = fmt.Fprintln(w)
 	}
