@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -69,6 +70,11 @@ func Invalid(pointer, format string, args ...any) *Error {
 		Fields: []FieldError{{Pointer: pointer, Detail: detail}},
 	}
 }
+
+// PointerToken escapes one token of a JSON pointer (RFC 6901, section 3).
+func PointerToken(token string) string { return pointerEscape.Replace(token) }
+
+var pointerEscape = strings.NewReplacer("~", "~0", "/", "~1")
 
 // Malformed builds a 400: the body could not be parsed.
 func Malformed(format string, args ...any) *Error {

@@ -80,7 +80,7 @@ func (s *scanner) cloudID(draft *engine.Draft, value jsontext.Value) {
 
 // keepAttribute adds a context or extension attribute to those kept.
 func (s *scanner) keepAttribute(kept, name []byte, value jsontext.Value) []byte {
-	at := "/" + escapePointer(name)
+	at := "/" + engine.PointerToken(string(name))
 	switch string(name) {
 	case "source":
 		if s.text(at, value) == "" && value.Kind() == '"' {

@@ -257,7 +257,7 @@ func (s *scanner) plainEvent(draft *engine.Draft) error {
 		case "data":
 			draft.Data = []byte(value)
 		default:
-			s.refuse("/"+escapePointer(name), "is not a member of an event")
+			s.refuse("/"+engine.PointerToken(string(name)), "is not a member of an event")
 		}
 	})
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"reflect"
-	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -147,8 +146,3 @@ func unquote(quoted jsontext.Value) []byte {
 	}
 	return text
 }
-
-// escapePointer escapes one token of a JSON pointer (RFC 6901 section 3).
-func escapePointer(token []byte) string { return pointerEscape.Replace(string(token)) }
-
-var pointerEscape = strings.NewReplacer("~", "~0", "/", "~1")

@@ -20,9 +20,6 @@ var reservedHeaders = []string{
 // reservedPrefixes are reserved with whatever follows them.
 var reservedPrefixes = []string{"webhook-", "content-", "proxy-"}
 
-// pointerEscape escapes one token of a JSON pointer (RFC 6901, section 3).
-var pointerEscape = strings.NewReplacer("~", "~0", "/", "~1")
-
 // CheckHeaders checks a subscription's own headers at registration. Errors: invalid, at
 // /headers or /headers/<name>; a value is never repeated in them. Of several wrong headers
 // the first by name is reported.
@@ -34,7 +31,7 @@ func CheckHeaders(headers map[string]string) error {
 	seen := make(map[string]bool, len(headers))
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		total += len(name) + len(headers[name])
-		pointer := "/headers/" + pointerEscape.Replace(name)
+		pointer := "/headers/" + engine.PointerToken(name)
 		if reason := checkHeader(name, headers[name]); reason != "" {
 			return engine.Invalid(pointer, "%s", reason)
 		}
