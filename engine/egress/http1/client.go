@@ -149,5 +149,9 @@ func (c *Client) open(ctx context.Context, to Server, deadline time.Time) (*conn
 		}
 		conn.stream = secure
 	}
-	return conn, conn.stream.SetDeadline(deadline)
+	if err := conn.stream.SetDeadline(deadline); err != nil {
+		conn.close()
+		return nil, err
+	}
+	return conn, nil
 }

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -71,7 +72,7 @@ func (p *pool) drop(to Server, n int) {
 	for _, c := range p.idle[to][:n] {
 		c.close()
 	}
-	p.keep(to, append([]*connection(nil), p.idle[to][n:]...))
+	p.keep(to, slices.Clone(p.idle[to][n:]))
 }
 
 // keep replaces the connections of a server.
