@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -24,26 +21,27 @@ const (
 // format is a way to write a request.
 type format struct {
 	name, contentType string
-	compose           func(posted time.Duration) []byte
+	compose           func(b []byte, n int64) []byte
 }
 
 var formats = []format{
-	{"NDJSON", "application/x-ndjson", func(posted time.Duration) []byte { return join("", "\n", "", posted, appendEvent) }},
-	{"JSON array", "application/json", func(posted time.Duration) []byte { return join("[", ",", "]", posted, appendEvent) }},
-	{"CloudEvents batch", "application/cloudevents-batch+json", func(posted time.Duration) []byte {
-		return join("[", ",", "]", posted, appendCloudEvent)
-	}},
+	{"NDJSON", "application/x-ndjson", batches("", "\n", "", appendEvent)},
+	{"JSON array", "application/json", batches("[", ",", "]", appendEvent)},
+	{"CloudEvents batch", "application/cloudevents-batch+json", batches("[", ",", "]", appendCloudEvent)},
 }
 
-func join(begin, between, end string, posted time.Duration, appendOne func([]byte, time.Duration) []byte) []byte {
-	b := []byte(begin)
-	for i := range ingestBatch {
-		if i > 0 {
-			b = append(b, between...)
+// batches writes requests of ingestBatch events, no two of which are the same.
+func batches(begin, between, end string, appendOne func([]byte, time.Duration) []byte) func([]byte, int64) []byte {
+	return func(b []byte, n int64) []byte {
+		b = append(b, begin...)
+		for i := range int64(ingestBatch) {
+			if i > 0 {
+				b = append(b, between...)
+			}
+			b = appendOne(b, time.Duration(n*ingestBatch+i))
 		}
-		b = appendOne(b, posted+time.Duration(i))
+		return append(b, end...)
 	}
-	return append(b, end...)
 }
 
 // appendCloudEvent writes an event of eventBytes in the shape of CloudEvents 1.0.
@@ -91,52 +89,19 @@ func measureIngest(ctx context.Context, s scenario, contenders []contender, o *o
 
 // ingestOnce posts so many events to a server of its own. Every request is answered once
 // its events are synced.
-func ingestOnce(ctx context.Context, c contender, f format, events int) (result figures, err error) {
-	to, err := startReceiver(ctx)
-	if err != nil {
-		return result, err
-	}
-	defer func() { err = errors.Join(err, to.close()) }()
-	r, err := c.start(ctx, to, 0)
-	if err != nil {
-		return result, err
-	}
-	defer func() { err = errors.Join(err, r.stop()) }()
-	meter, err := server.NewMeter(r.pid)
-	if err != nil {
-		return result, err
-	}
-	defer meter.Close()
-	start := time.Now()
-	if err := postBatches(ctx, r.url, f, events/ingestBatch); err != nil {
-		return result, err
-	}
-	took := time.Since(start)
-	used, err := meter.Read()
-	if err != nil {
-		return result, err
-	}
-	posted := float64(events / ingestBatch * ingestBatch)
-	return figures{accepted: posted / took.Seconds(), cpu: used.CPU.Seconds() / posted * 1000}, nil
-}
-
-func postBatches(ctx context.Context, url string, f format, requests int) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	client := newPoster(url)
-	defer client.http.CloseIdleConnections()
-	var taken atomic.Int64
-	var posting sync.WaitGroup
-	for producer := range ingestProducers {
-		posting.Go(func() {
-			for n := taken.Add(1); n <= int64(requests) && ctx.Err() == nil; n = taken.Add(1) {
-				body := f.compose(time.Duration(n*ingestProducers+int64(producer)) * ingestBatch)
-				if err := client.post(body, f.contentType); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	posting.Wait()
-	return context.Cause(ctx)
+func ingestOnce(ctx context.Context, c contender, f format, events int) (figures, error) {
+	var result figures
+	l := load{ingestProducers, events / ingestBatch, f.contentType, f.compose}
+	err := underLoad(ctx, c, 0, func(_ *receiver, r *running, meter *server.Meter) error {
+		start := time.Now()
+		if err := l.post(ctx, r.url); err != nil {
+			return err
+		}
+		took := time.Since(start)
+		used, err := meter.Read()
+		posted := float64(l.requests * ingestBatch)
+		result = figures{accepted: posted / took.Seconds(), cpu: used.CPU.Seconds() / posted * 1000}
+		return err
+	})
+	return result, err
 }

@@ -36,20 +36,28 @@ func appendEvent(b []byte, posted time.Duration) []byte {
 
 var filler = strings.Repeat("x", eventBytes)
 
-// postAll posts so many events, one a request, as fast as they are answered.
-func postAll(ctx context.Context, url string, begin time.Time, events int64) error {
+// load is what is posted.
+type load struct {
+	producers, requests int
+	contentType         string
+	// compose writes the n-th request, counted from 1, into b.
+	compose func(b []byte, n int64) []byte
+}
+
+// post posts all of it, as fast as it is answered.
+func (l load) post(ctx context.Context, url string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	client := newPoster(url)
 	defer client.http.CloseIdleConnections()
 	var taken atomic.Int64
 	var posting sync.WaitGroup
-	for range producers {
+	for range l.producers {
 		posting.Go(func() {
-			var event []byte
-			for taken.Add(1) <= events && ctx.Err() == nil {
-				event = appendEvent(event[:0], time.Since(begin))
-				if err := client.post(event, "application/json"); err != nil {
+			var body []byte
+			for n := taken.Add(1); n <= int64(l.requests) && ctx.Err() == nil; n = taken.Add(1) {
+				body = l.compose(body[:0], n)
+				if err := client.post(body, l.contentType); err != nil {
 					cancel(err)
 				}
 			}

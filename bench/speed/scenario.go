@@ -61,42 +61,55 @@ func measureDelivery(ctx context.Context, s scenario, contenders []contender, o 
 }
 
 // once measures one contender.
-func (s scenario) once(ctx context.Context, which contender, o *options) (f figures, err error) {
+func (s scenario) once(ctx context.Context, which contender, o *options) (figures, error) {
+	var result figures
+	events := max(1, o.deliveries/s.fanout)
+	err := underLoad(ctx, which, s.fanout, func(to *receiver, r *running, meter *server.Meter) error {
+		start, already := time.Since(to.begin), to.count.Load()
+		if r.url != "" {
+			l := load{producers, events, "application/json", func(b []byte, _ int64) []byte {
+				return appendEvent(b, time.Since(to.begin))
+			}}
+			if err := l.post(ctx, r.url); err != nil {
+				return err
+			}
+		}
+		posted := time.Since(to.begin)
+		if err := to.await(ctx, already+int64(events*s.fanout)); err != nil {
+			return err
+		}
+		used, err := meter.Read()
+		took := time.Duration(to.lastAt.Load()) - start
+		deliveries := float64(to.count.Load() - already)
+		result = figures{
+			accepted: float64(events) / (posted - start).Seconds(), delivered: deliveries / took.Seconds(),
+			cpu: used.CPU.Seconds() / deliveries * 1000, anonymous: float64(used.RSSAnonPeak) / (1 << 20),
+			written: float64(used.Written) / float64(events*eventBytes),
+		}
+		return err
+	})
+	return result, err
+}
+
+// underLoad runs a contender with its subscriptions at a receiver, and a meter on its process,
+// for as long as measure takes.
+func underLoad(
+	ctx context.Context, which contender, subscriptions int, measure func(*receiver, *running, *server.Meter) error,
+) (err error) {
 	to, err := startReceiver(ctx)
 	if err != nil {
-		return f, err
+		return err
 	}
 	defer func() { err = errors.Join(err, to.close()) }()
-	c, err := which.start(ctx, to, s.fanout)
+	r, err := which.start(ctx, to, subscriptions)
 	if err != nil {
-		return f, err
+		return err
 	}
-	defer func() { err = errors.Join(err, c.stop()) }()
-	meter, err := server.NewMeter(c.pid)
+	defer func() { err = errors.Join(err, r.stop()) }()
+	meter, err := server.NewMeter(r.pid)
 	if err != nil {
-		return f, err
+		return err
 	}
 	defer meter.Close()
-	start, already := time.Since(to.begin), to.count.Load()
-	events := int64(max(1, o.deliveries/s.fanout))
-	if c.url != "" {
-		if err := postAll(ctx, c.url, to.begin, events); err != nil {
-			return f, err
-		}
-	}
-	posted := time.Since(to.begin)
-	if err := to.await(ctx, already+events*int64(s.fanout)); err != nil {
-		return f, err
-	}
-	used, err := meter.Read()
-	if err != nil {
-		return f, err
-	}
-	took := time.Duration(to.lastAt.Load()) - start
-	deliveries := float64(to.count.Load() - already)
-	return figures{
-		accepted: float64(events) / (posted - start).Seconds(), delivered: deliveries / took.Seconds(),
-		cpu: used.CPU.Seconds() / deliveries * 1000, anonymous: float64(used.RSSAnonPeak) / (1 << 20),
-		written: float64(used.Written) / float64(events*eventBytes),
-	}, nil
+	return measure(to, r, meter)
 }
