@@ -233,7 +233,7 @@ func (s *System) Stop(ctx context.Context) {
 	s.backgroundOver = true
 	s.backgroundMu.Unlock()
 	s.backgrounds.Wait()
-	s.library.Shutdown()
+	s.protoactor.Shutdown()
 }
 
 // hearAll waits until the actors have taken in what became durable: their cursors are up to

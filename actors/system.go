@@ -77,16 +77,16 @@ type System struct {
 	random  func() float64
 	logger  *slog.Logger
 
-	library  *actor.ActorSystem
-	guardian *guardian
-	root     *actor.RootContext
-	registry *registry
-	lanes    *laneSet
-	attempts *attempts
-	readers  *readers
-	timers   *timers
-	totals   totals
-	held     *heldParts
+	protoactor *actor.ActorSystem
+	guardian   *guardian
+	root       *actor.RootContext
+	registry   *registry
+	lanes      *laneSet
+	attempts   *attempts
+	readers    *readers
+	timers     *timers
+	totals     totals
+	held       *heldParts
 	// before is what the state held at start of the subscriptions that had any.
 	before map[engine.SubscriptionID]*endings
 
@@ -115,8 +115,8 @@ func Start(o Options) (*System, error) {
 		stopped: make(chan struct{}),
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	s.library = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
-	s.root = s.library.Root
+	s.protoactor = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
+	s.root = s.protoactor.Root
 	s.guardian = &guardian{fatal: o.Fatal}
 	s.timers = newTimers(o.Clock)
 	s.attempts = newAttempts(s)
