@@ -78,13 +78,12 @@ func (s *System) readAt(job readJob) readDone {
 	}
 	result := readDone{read: job.read, next: job.read.From}
 	bytes := 0
+	wanted := func(head *engine.Event) bool { return s.waitsFor(job.entry, lane, head) }
 	for result.next <= through && len(result.events) < readEvents && bytes < readBytes {
 		limit := int(min(readRecords, through-result.next+1))
-		next, err := lane.journal.Read(result.next, limit, func(_ uint64, record engine.Record) bool {
-			if event := record.Event; event != nil && s.waitsFor(job.entry, lane, event) {
-				result.events = append(result.events, event)
-				bytes += len(event.Data)
-			}
+		next, err := lane.journal.Search(result.next, limit, wanted, func(event *engine.Event) bool {
+			result.events = append(result.events, event)
+			bytes += len(event.Data)
 			return len(result.events) < readEvents && bytes < readBytes
 		})
 		if err != nil || next == result.next {

@@ -139,14 +139,15 @@ func (s *System) expire(lane *ingress, e *entry, sequence uint64) bool {
 
 // countFor counts the subscription's events in a range.
 func (s *System) countFor(lane *ingress, e *entry, r engine.Range) (n int64) {
+	count := func(head *engine.Event) bool {
+		if s.waitsFor(e, lane, head) {
+			n++
+		}
+		return false // it need not be read
+	}
 	for from := r.From; from <= r.Through; {
 		limit := int(min(readRecords, r.Through-from+1))
-		next, err := lane.journal.Read(from, limit, func(_ uint64, record engine.Record) bool {
-			if record.Event != nil && s.waitsFor(e, lane, record.Event) {
-				n++
-			}
-			return true
-		})
+		next, err := lane.journal.Search(from, limit, count, func(*engine.Event) bool { return true })
 		if err != nil || next <= from {
 			break
 		}

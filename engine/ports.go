@@ -21,6 +21,11 @@ type Journal interface {
 	// record are checked: damaged ones are skipped and reported (see Damage). What left the
 	// retention is skipped.
 	Read(from uint64, limit int, visit func(sequence uint64, record Record) bool) (next uint64, err error)
+	// Search is Read over the events that wanted picks by what they are matched with: the head
+	// has neither ID nor texts nor trace, and is the caller's only until wanted returns. The
+	// limit counts every record that is looked at. Passing over an event costs a fraction of
+	// reading it.
+	Search(from uint64, limit int, wanted func(head *Event) bool, visit func(event *Event) bool) (next uint64, err error)
 	// Get reads one record. Errors: not_found (never written, damaged or past the retention).
 	Get(sequence uint64) (Record, error)
 	// Seek is the first retained sequence accepted at or after t (the next sequence to be

@@ -60,6 +60,15 @@ func BenchmarkJournalRead(b *testing.B) {
 			}
 		}
 	})
+	b.Run("passed over", func(b *testing.B) {
+		b.ReportAllocs()
+		nothing := func(*engine.Event) bool { return false }
+		for i := 0; i < b.N; i += records {
+			if _, err := j.Search(1, min(records, b.N-i), nothing, nothing); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("pages of 64", func(b *testing.B) {
 		b.ReportAllocs()
 		next := uint64(1)

@@ -144,6 +144,20 @@ func (j *MemoryJournal) Read(from uint64, limit int, visit func(sequence uint64,
 	return j.read(false, from, limit, visit)
 }
 
+// Search is that of Journal.
+func (j *MemoryJournal) Search(
+	from uint64, limit int, wanted func(head *engine.Event) bool, visit func(event *engine.Event) bool,
+) (next uint64, err error) {
+	return j.read(false, from, limit, func(_ uint64, record engine.Record) bool {
+		if record.Event == nil {
+			return true
+		}
+		head := *record.Event
+		head.ID, head.Data, head.Extensions, head.TraceParent, head.TraceState = "", nil, nil, "", ""
+		return !wanted(&head) || visit(record.Event)
+	})
+}
+
 // ReadStub is that of Journal.
 func (j *MemoryJournal) ReadStub(from uint64, limit int, visit func(sequence uint64, record engine.Record) bool) (next uint64, err error) {
 	return j.read(true, from, limit, visit)

@@ -25,14 +25,18 @@ func (j *Journal) ReadStub(from uint64, limit int, visit func(sequence uint64, r
 }
 
 func (j *Journal) read(find func(uint64) (view, bool), from uint64, limit int, visit func(uint64, engine.Record) bool) (next uint64, err error) {
-	w := walk{next: max(from, 1), left: limit, visit: visit}
+	return j.run(find, &walk{next: max(from, 1), left: limit, visit: visit})
+}
+
+// run walks over the segments.
+func (j *Journal) run(find func(uint64) (view, bool), w *walk) (next uint64, err error) {
 	for w.left > 0 {
 		v, ok := find(w.next)
 		if !ok {
 			break
 		}
 		w.next = max(w.next, v.first)
-		if err := j.walk(&w, v); err != nil {
+		if err := j.walk(w, v); err != nil {
 			return w.next, err
 		}
 	}
@@ -42,11 +46,12 @@ func (j *Journal) read(find func(uint64) (view, bool), from uint64, limit int, v
 // closeRead closes a file that was read; whether that worked says nothing of what was read.
 func closeRead(file *os.File) { _ = file.Close() }
 
-// walk is one call of Read on its way.
+// walk is one call of Read or Search on its way.
 type walk struct {
-	next  uint64
-	left  int
-	visit func(sequence uint64, record engine.Record) bool
+	next   uint64
+	left   int
+	visit  func(sequence uint64, record engine.Record) bool
+	search *search // nil: everything is read
 }
 
 // walk visits what is left to visit in one segment.
@@ -82,15 +87,23 @@ func (j *Journal) walk(w *walk, v view) error {
 			continue
 		}
 		w.next = f.sequence + 1
-		if record, sound := j.decode(f); sound {
-			w.left--
-			if !w.visit(f.sequence, record) {
-				w.left = 0
-			}
-		}
+		j.visit(w, f)
 	}
 	j.segments.remember(readEnd{segment: v.segment, sequence: sc.next, offset: sc.offset})
 	return nil
+}
+
+// visit visits the record of a frame, if it is one that the walk wants.
+func (j *Journal) visit(w *walk, f frame) {
+	if w.search != nil && !j.wants(w, f) {
+		return
+	}
+	if record, sound := j.decode(f); sound {
+		w.left--
+		if !w.visit(f.sequence, record) {
+			w.left = 0
+		}
+	}
 }
 
 // skipLost goes on when the file of a segment is not there: either it was trimmed since

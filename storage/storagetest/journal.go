@@ -46,6 +46,7 @@ func Journal(t *testing.T, open OpenJournal) {
 		{"a done may append", journalDoneAppends},
 		{"what cannot be a record is refused whole", journalRefuses},
 		{"read goes on where it stopped", journalReadOn},
+		{"search passes over what is not wanted", journalSearch},
 		{"get finds every record", journalGet},
 		{"seek finds the first accepted at or after", journalSeek},
 		{"segments follow each other", journalSegments},

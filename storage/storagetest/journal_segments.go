@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"reflect"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,50 @@ import (
 	"pannier/engine"
 	"pannier/storage"
 )
+
+// journalSearch looks for every third event, in pages, beside a request that is none.
+func journalSearch(t *testing.T, j StubReader) {
+	const count = 3 * JournalSegmentRecords
+	special := JournalEvent(1)
+	special.ID, special.GivenID, special.Tenant, special.TraceState = "mine", true, "acme", "a=b"
+	special.Directed, special.Batch = "sub_0123456789abcdefghij", engine.BatchPart{ID: 1<<63 + 1, Index: 7, Count: 9}
+	appendSynced(t, j, engine.Record{Event: special})
+	AppendEvents(t, j, 2, count)
+	appendSynced(t, j, engine.Record{Request: &engine.Request{Key: "k", AcceptedAt: day.Add(time.Hour)}})
+	var got, want []string
+	wanted := func(head *engine.Event) bool {
+		full, err := j.Get(head.Ref.Sequence)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := *full.Event
+		want.ID, want.Data, want.Extensions, want.TraceParent, want.TraceState = "", nil, nil, "", ""
+		if !reflect.DeepEqual(head, &want) {
+			t.Errorf("head: got %+v, want %+v", head, want)
+		}
+		return head.Ref.Sequence%3 == 0
+	}
+	const page = 7
+	for from := uint64(1); from <= count+1; {
+		next, err := j.Search(from, page, wanted, func(event *engine.Event) bool {
+			got = append(got, string(event.Data))
+			return true
+		})
+		if err != nil || next != min(from+page, count+2) {
+			t.Fatalf("Search from %d: got next %d, %v", from, next, err)
+		}
+		from = next
+	}
+	for n := 3; n <= count; n += 3 {
+		want = append(want, string(journalBody(n)))
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %d events, want %d", len(got), len(want))
+	}
+	if next, err := j.Search(1, page, wanted, func(*engine.Event) bool { return false }); err != nil || next != 4 {
+		t.Errorf("a visit that said false: got next %d, %v, want 4", next, err)
+	}
+}
 
 func journalGet(t *testing.T, j StubReader) {
 	const count = 3 * JournalSegmentRecords
