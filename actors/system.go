@@ -87,6 +87,7 @@ type System struct {
 	timers     *timers
 	totals     totals
 	held       *heldParts
+	loads      chan struct{} // a place for each of maxLoads
 	// before is what the state held at start of the subscriptions that had any.
 	before map[engine.SubscriptionID]*endings
 
@@ -112,7 +113,7 @@ func Start(o Options) (*System, error) {
 		table: o.Table, state: o.State, history: o.History, sender: o.Sender, recent: o.Recent,
 		dropped: o.Dropped, options: o, clock: o.Clock, random: o.Random, logger: o.Logger,
 		held: newHeldParts(), before: make(map[engine.SubscriptionID]*endings),
-		stopped: make(chan struct{}),
+		stopped: make(chan struct{}), loads: make(chan struct{}, maxLoads),
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	s.protoactor = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
@@ -269,9 +270,18 @@ func (s *System) tick() {
 	}
 }
 
+// maxLoads is how many subscriptions load their retry records at once: after a restart all
+// that have some begin together, and whoever has its own may deliver.
+const maxLoads = 4
+
 // loadRecords gives an actor its retry records, page by page, behind every write that was
 // queued before.
 func (s *System) loadRecords(e *entry) {
+	select {
+	case s.loads <- struct{}{}:
+		defer func() { <-s.loads }()
+	case <-s.stopped:
+	}
 	barrier := make(chan struct{})
 	s.write(nil, func() { close(barrier) })
 	select {
