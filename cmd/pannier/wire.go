@@ -59,13 +59,8 @@ func openMember(ctx context.Context, cfg Config, o memberOptions) (_ *member, er
 	if err != nil {
 		return nil, err
 	}
-	m.state, err = storage.OpenState(m.folder.State(), storage.StateOptions{Logger: o.logger})
-	if err != nil {
-		return nil, fmt.Errorf("open the state: %w", err)
-	}
-	m.history, err = storage.OpenHistory(m.folder.History(), storage.HistoryOptions{Logger: o.logger})
-	if err != nil {
-		return nil, fmt.Errorf("open the history: %w", err)
+	if err := m.openStores(o.logger); err != nil {
+		return nil, err
 	}
 	guard := egress.NewGuard(egress.GuardOptions{
 		AllowInsecure: cfg.AllowInsecureEndpoints, AllowPrivate: cfg.AllowPrivate, Own: o.own,
@@ -77,6 +72,25 @@ func openMember(ctx context.Context, cfg Config, o memberOptions) (_ *member, er
 		return nil, err
 	}
 	return m, nil
+}
+
+// openStores opens the state and the history side by side: after a crash either has a log to
+// read.
+func (m *member) openStores(logger *slog.Logger) error {
+	var opening sync.WaitGroup
+	var failed error
+	opening.Go(func() {
+		if m.history, failed = storage.OpenHistory(m.folder.History(), storage.HistoryOptions{Logger: logger}); failed != nil {
+			failed = fmt.Errorf("open the history: %w", failed)
+		}
+	})
+	state, err := storage.OpenState(m.folder.State(), storage.StateOptions{Logger: logger})
+	if err != nil {
+		err = fmt.Errorf("open the state: %w", err)
+	}
+	opening.Wait()
+	m.state = state
+	return errors.Join(err, failed)
 }
 
 func newSender(cfg Config, o memberOptions, guard *egress.Guard) (*egress.Sender, error) {
