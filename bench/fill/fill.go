@@ -1,8 +1,11 @@
-package main
+// Package fill makes data folders as a server leaves them that has much to remember and was
+// stopped in good order: subscriptions, events that are kept, retry records.
+package fill
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -24,119 +27,137 @@ const (
 	group = 1000
 )
 
-// dueSpread is how far the records' due times lie on both sides of now.
-const dueSpread = 30 * time.Minute
+// Content is what a folder holds. Subscription n of the active ones asks for Topic(n), and
+// event n is of the topic, and record n of the subscription, that n modulo Active gives.
+type Content struct {
+	Subscriptions int    // registered: the active ones first, each idle one with a URL of its own
+	Active        int    // at least 1
+	Endpoint      string // of the active ones
+	Lane          string // of the events; "": the shared one
+	Events        int    // all of them discharged
+	Records       int    // retry records, of the first events
+	// The due times of the records spread evenly between these two, counted from now. The
+	// events were accepted as long before now as DueThrough is after it.
+	DueFrom, DueThrough time.Duration
+}
 
-// fill makes a data folder as a server leaves it that was stopped in good order: the events
-// of the retry records are in the journal and discharged.
-func fill(ctx context.Context, data, endpoint string, o options) error {
+// Topic is what active subscription n asks for.
+func Topic(n int) string { return fmt.Sprintf("trip.created.city%d", n) }
+
+// Folder fills a folder that is empty or not there.
+func Folder(ctx context.Context, data string, c Content) error {
+	if c.Active < 1 || c.Active > c.Subscriptions || c.Records > c.Events || c.Records > 0 && c.Records < c.Active {
+		return errors.New("there must be at least one active subscription, no more of them than subscriptions or records, and an event for each record")
+	}
+	if c.Lane == "" {
+		c.Lane = engine.SharedLane
+	}
 	folder, err := storage.OpenFolder(data)
 	if err != nil {
 		return err
 	}
-	events, err := fillJournal(filepath.Join(folder.Journal(), engine.SharedLane), o)
+	now := time.Now()
+	events, err := c.fillJournal(ctx, filepath.Join(folder.Journal(), c.Lane), now.Add(-c.DueThrough))
 	if err == nil {
-		err = fillState(ctx, folder.State(), endpoint, o, events)
+		err = c.fillState(ctx, folder.State(), now, events)
 	}
-	if closed := folder.Close(); err == nil {
-		err = closed
-	}
-	return err
+	return errors.Join(err, folder.Close())
 }
 
-// topic is what an active subscription asks for.
-func topic(active int) string { return fmt.Sprintf("trip.created.city%d", active) }
-
-// fillJournal appends an event for each record; record n is of subscription n modulo active.
-func fillJournal(dir string, o options) ([]*engine.Event, error) {
+// fillJournal appends the events and gives those that have retry records.
+func (c *Content) fillJournal(ctx context.Context, dir string, accepted time.Time) ([]*engine.Event, error) {
 	journal, err := storage.OpenJournal(dir, journalID, storage.JournalOptions{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}
 	defer journal.Close() //nolint:errcheck // every append below is waited for
-	accepted := time.Now().Add(-dueSpread)
 	data := json.RawMessage(fmt.Sprintf(`{"pad":%q}`, strings.Repeat("x", 600)))
-	events := make([]*engine.Event, o.records)
+	recorded := make([]*engine.Event, 0, c.Records)
 	synced := make(chan struct{}, 1)
-	for first := 0; first < len(events); first += group {
+	for first := 0; first < c.Events && ctx.Err() == nil; first += group {
 		records := make([]engine.Record, 0, group)
-		for n := first; n < min(first+group, len(events)); n++ {
-			events[n] = &engine.Event{
-				Topic: topic(n % o.active), Timestamp: accepted, AcceptedAt: accepted, Data: data,
-				Revision: uint64(o.subscriptions), //nolint:gosec // not negative
+		for n := first; n < min(first+group, c.Events); n++ {
+			event := &engine.Event{
+				Topic: Topic(n % c.Active), Timestamp: accepted, AcceptedAt: accepted, Data: data,
+				Revision: uint64(c.Subscriptions), //nolint:gosec // not negative
 			}
-			records = append(records, engine.Record{Event: events[n]})
+			records = append(records, engine.Record{Event: event})
+			if n < c.Records {
+				recorded = append(recorded, event)
+			}
 		}
 		if _, err := journal.Append(records, func() { synced <- struct{}{} }); err != nil {
 			return nil, fmt.Errorf("append: %w", err)
 		}
 		<-synced
 	}
-	return events, nil
+	return recorded, ctx.Err()
 }
 
-func fillState(ctx context.Context, dir, endpoint string, o options, events []*engine.Event) error {
+func (c *Content) fillState(ctx context.Context, dir string, now time.Time, events []*engine.Event) error {
 	state, err := storage.OpenState(dir, storage.StateOptions{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
-	ids := make([]engine.SubscriptionID, o.subscriptions)
-	for n := range ids {
-		ids[n] = engine.NewSubscriptionID()
-	}
-	last := uint64(len(events))
-	writes := []engine.Write{
-		engine.PutLane{LaneRecord: engine.LaneRecord{Name: engine.SharedLane, Journal: journalID}},
+	last := uint64(c.Events) //nolint:gosec // not negative
+	g := grouped{state: state, writes: []engine.Write{
+		engine.PutLane{LaneRecord: engine.LaneRecord{Name: c.Lane, Journal: journalID}},
 		engine.PutWatermark{Watermark: engine.Watermark{Journal: journalID, Sequence: last + 1, Routed: last, Synced: last}},
+	}}
+	active := make([]engine.SubscriptionID, c.Active)
+	for n := 0; n < c.Subscriptions && ctx.Err() == nil; n++ {
+		id := engine.NewSubscriptionID()
+		if n < c.Active {
+			active[n] = id
+		}
+		g.put(c.version(n, id, now))
 	}
-	put := func(w engine.Write) error {
-		if w != nil {
-			writes = append(writes, w)
-		}
-		if len(writes) < group && w != nil {
-			return ctx.Err()
-		}
-		if err := state.Write(writes, nil); err != nil {
-			return fmt.Errorf("write the state: %w", err)
-		}
-		writes = writes[:0]
-		return ctx.Err()
-	}
-	for n, id := range ids {
-		if err := put(version(n, id, endpoint, o)); err != nil {
-			return err
-		}
-	}
-	now := time.Now()
 	for n, event := range events {
-		if err := put(record(n, ids[n%o.active], event, now, len(events))); err != nil {
-			return err
+		if ctx.Err() != nil {
+			break
 		}
+		g.put(c.record(n, active[n%c.Active], event, now))
 	}
-	for n := range o.active {
-		count := (len(events) - n + o.active - 1) / o.active
-		queue := engine.Queue{Subscription: ids[n], NextDue: now, Records: count, OldestMilli: events[n].AcceptedAt.UnixMilli()}
-		if err := put(engine.PutQueue{Queue: queue}); err != nil {
-			return err
-		}
+	for n := range min(c.Active, len(events)) {
+		count := (len(events) - n + c.Active - 1) / c.Active
+		g.put(engine.PutQueue{Queue: engine.Queue{
+			Subscription: active[n], NextDue: now.Add(c.DueFrom), Records: count, OldestMilli: events[n].AcceptedAt.UnixMilli(),
+		}})
 	}
-	if err := put(nil); err != nil {
-		return err
-	}
-	return state.Close()
+	g.flush()
+	return errors.Join(ctx.Err(), g.failed, state.Close())
 }
 
-// version makes subscription n: an active one has the endpoint, an idle one a URL of its own.
-func version(n int, id engine.SubscriptionID, endpoint string, o options) engine.PutVersion {
-	now := time.Now()
-	url := endpoint
-	if n >= o.active {
+// grouped writes changes in groups, and nothing more after one that failed.
+type grouped struct {
+	state  *storage.State
+	writes []engine.Write
+	failed error
+}
+
+func (g *grouped) put(w engine.Write) {
+	if g.writes = append(g.writes, w); len(g.writes) >= group {
+		g.flush()
+	}
+}
+
+func (g *grouped) flush() {
+	if g.failed == nil {
+		g.failed = g.state.Write(g.writes, nil)
+	}
+	g.writes = g.writes[:0]
+}
+
+// version makes subscription n.
+func (c *Content) version(n int, id engine.SubscriptionID, now time.Time) engine.PutVersion {
+	url := c.Endpoint
+	if n >= c.Active {
 		url = fmt.Sprintf("https://city%d.example/hooks/", n)
 		url += strings.Repeat("x", urlBytes-len(url))
 	}
 	return engine.PutVersion{Subscription: &engine.Subscription{
 		ID: id, Tenant: engine.DefaultTenant, URL: url, Enabled: true,
-		Topics:  []match.Pattern{match.Pattern(topic(n)), "trip.terminated", "vehicule.*"},
+		Topics:  []match.Pattern{match.Pattern(Topic(n)), "trip.terminated", "vehicule.*"},
 		Secrets: []engine.ValidSecret{{Secret: signature.NewSecret()}},
 		Retry:   retry.Schedule{MaxRetries: 5, MinDelay: 10 * time.Second, MaxDelay: 30 * time.Minute},
 		Timeout: engine.MaxTimeout, Success: engine.SuccessBelow400, MaxInFlight: 64,
@@ -144,11 +165,11 @@ func version(n int, id engine.SubscriptionID, endpoint string, o options) engine
 	}}
 }
 
-// record is that of event n: the due times spread evenly over both sides of now.
-func record(n int, id engine.SubscriptionID, event *engine.Event, now time.Time, records int) engine.PutRetryRecord {
-	offset := 2 * dueSpread * time.Duration(n) / time.Duration(records)
+// record is that of event n.
+func (c *Content) record(n int, id engine.SubscriptionID, event *engine.Event, now time.Time) engine.PutRetryRecord {
+	due := c.DueFrom + time.Duration(float64(c.DueThrough-c.DueFrom)*float64(n)/float64(c.Records))
 	return engine.PutRetryRecord{RetryRecord: engine.RetryRecord{
-		Subscription: id, Key: event.Key(), Attempts: 2, Used: 2, Due: now.Add(offset - dueSpread),
+		Subscription: id, Key: event.Key(), Attempts: 2, Used: 2, Due: now.Add(due),
 		LastOutcome: engine.OutcomeFailure, LastStatus: 503,
 	}}
 }

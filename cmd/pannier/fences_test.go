@@ -29,9 +29,9 @@ var fences = []struct {
 	{"pannier/cmd", nil},
 	{"pannier/bench", []string{"pannier/bench"}},
 	// The adapters meet in cmd/pannier and do not know each other; the programs of bench drive
-	// a server from outside, but for the one that fills a data folder.
+	// a server from outside, but for the one package that fills data folders.
 	{"pannier/actors", []string{"pannier/cmd"}},
-	{"pannier/storage", []string{"pannier/cmd", "pannier/storage", "pannier/bench/startup"}},
+	{"pannier/storage", []string{"pannier/cmd", "pannier/storage", "pannier/bench/fill"}},
 	{"pannier/engine/api", []string{"pannier/cmd"}},
 	{"pannier/engine/egress", []string{"pannier/cmd", "pannier/engine/egress"}},
 	{"pannier/engine/egress/http1", []string{"pannier/engine/egress"}},

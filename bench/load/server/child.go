@@ -37,10 +37,12 @@ lanes:
 
 // Child is a server that this process has started.
 type Child struct {
-	URL string
-	PID int
+	URL   string
+	PID   int
+	Ready time.Duration // from the exec until it said that it is ready
 
-	folder  string
+	folder  string // of this process alone
+	data    string
 	command *exec.Cmd
 	logs    *tail
 	ended   chan struct{}
@@ -50,6 +52,7 @@ type Child struct {
 // Options are how a child is started.
 type Options struct {
 	Binary      string   // the program; "": it is built
+	Data        string   // its data folder, which stays; "": a new one, which does not
 	Environment []string // on top of this process's own, as NAME=value
 }
 
@@ -62,14 +65,17 @@ func Build(ctx context.Context, name, binary string) error {
 	return nil
 }
 
-// Start builds the server, unless the options name one, and starts it on loopback with a
-// folder of its own. progress gets a line for each step.
+// Start builds the server, unless the options name one, and starts it on loopback. progress
+// gets a line for each step.
 func Start(ctx context.Context, o Options, progress io.Writer) (*Child, error) {
 	folder, err := os.MkdirTemp("", "pannier-load-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	c := &Child{folder: folder, ended: make(chan struct{})}
+	c := &Child{folder: folder, data: o.Data, ended: make(chan struct{})}
+	if c.data == "" {
+		c.data = filepath.Join(folder, "data")
+	}
 	if err := c.start(ctx, o, progress); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
@@ -90,7 +96,7 @@ func (c *Child) start(ctx context.Context, o Options, progress io.Writer) error 
 		return fmt.Errorf("write the config: %w", err)
 	}
 	// Not CommandContext: an interrupted run still stops the server in good order.
-	c.command = exec.Command(binary, "serve", "--data", c.data(), "--listen", "127.0.0.1:0", "--config", config, //nolint:gosec,noctx // the operator names the binary
+	c.command = exec.Command(binary, "serve", "--data", c.data, "--listen", "127.0.0.1:0", "--config", config, //nolint:gosec,noctx // the operator names the binary
 		"--allow-insecure-endpoints", "--allow-private", "127.0.0.0/8")
 	c.command.Env = append(childEnvironment(os.Environ()), o.Environment...)
 	c.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process first
@@ -98,6 +104,7 @@ func (c *Child) start(ctx context.Context, o Options, progress io.Writer) error 
 	if err != nil {
 		return fmt.Errorf("open the server's log: %w", err)
 	}
+	began := time.Now()
 	if err := c.command.Start(); err != nil {
 		return fmt.Errorf("start the server: %w", err)
 	}
@@ -108,7 +115,9 @@ func (c *Child) start(ctx context.Context, o Options, progress io.Writer) error 
 		c.failure = c.command.Wait()
 		close(c.ended)
 	}()
-	return c.await(ctx)
+	err = c.await(ctx)
+	c.Ready = time.Since(began)
+	return err
 }
 
 // await waits until the server says where it listens.
@@ -138,13 +147,18 @@ func childEnvironment(environment []string) []string {
 	return kept
 }
 
-func (c *Child) data() string { return filepath.Join(c.folder, "data") }
-
 // Ended is closed when the process has ended, by itself or by Stop.
 func (c *Child) Ended() <-chan struct{} { return c.ended }
 
 // Log gives the last lines of the server's log.
 func (c *Child) Log() string { return c.logs.String() }
+
+// Kill ends the server at once and leaves its data folder, as a crash does.
+func (c *Child) Kill() error {
+	_ = c.command.Process.Kill() // it has ended already
+	<-c.ended
+	return os.RemoveAll(c.folder)
+}
 
 // Stop ends the server in good order, or by force when that takes too long, and removes
 // its folder. Errors: the server had ended by itself, did not end in time, or failed.
@@ -175,7 +189,7 @@ func (c *Child) stop() error {
 // DiskBytes is how much the server's folder takes.
 func (c *Child) DiskBytes() (int64, error) {
 	sum := int64(0)
-	err := filepath.WalkDir(c.data(), func(_ string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(c.data, func(_ string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // a file that was removed meanwhile
 		}

@@ -44,6 +44,14 @@ func (c *Client) Subscription(ctx context.Context, id string) (Subscription, err
 	return found, c.get(ctx, "/v1/subscriptions/"+url.PathEscape(id), &found)
 }
 
+// Pending is how many deliveries of all subscriptions are not settled.
+func (c *Client) Pending(ctx context.Context) (int64, error) {
+	var stats struct {
+		Pending int64 `json:"pending"`
+	}
+	return stats.Pending, c.get(ctx, "/v1/stats", &stats)
+}
+
 // Unsubscribe deletes a subscription and what is pending of it.
 func (c *Client) Unsubscribe(ctx context.Context, id string) error {
 	_, err := c.do(ctx, request{method: http.MethodDelete, path: "/v1/subscriptions/" + url.PathEscape(id)})
