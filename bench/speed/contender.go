@@ -16,9 +16,12 @@ import (
 
 // contender is what is measured, and a column of the report.
 type contender struct {
-	name  string
-	start func(ctx context.Context, to *receiver, subscriptions int) (*running, error)
+	name   string
+	binary string // of a server; "": it is a yardstick
+	start  func(ctx context.Context, to *receiver, subscriptions int) (*running, error)
 }
+
+const bareLoop = "bare loop"
 
 // running is a program under load.
 type running struct {
@@ -29,16 +32,16 @@ type running struct {
 
 // build gives the contenders that are asked for, the engine first.
 func build(ctx context.Context, o *options, folder string) ([]contender, error) {
-	engine := o.binary
-	if engine == "" {
-		engine = filepath.Join(folder, "pannier")
-		if err := server.Build(ctx, "pannier/cmd/pannier", engine); err != nil {
+	binary := o.binary
+	if binary == "" {
+		binary = filepath.Join(folder, "pannier")
+		if err := server.Build(ctx, "pannier/cmd/pannier", binary); err != nil {
 			return nil, err
 		}
 	}
-	list := []contender{{"engine", startEngine(engine)}}
+	list := []contender{{"engine", binary, engine{binary: binary}.start}}
 	if o.before != "" {
-		list = append(list, contender{"before", startEngine(o.before)})
+		list = append(list, contender{"before", o.before, engine{binary: o.before}.start})
 	}
 	if o.alone {
 		return list, nil
@@ -47,7 +50,7 @@ func build(ctx context.Context, o *options, folder string) ([]contender, error) 
 	if err := server.Build(ctx, "pannier/bench/straightline", y.binary); err != nil {
 		return nil, err
 	}
-	return append(list, contender{"straight line", y.start}, contender{"bare loop", y.startBare}), nil
+	return append(list, contender{"straight line", "", y.start}, contender{bareLoop, "", y.startBare}), nil
 }
 
 // sampling of the traces is on, as an operator would have it.
@@ -58,25 +61,49 @@ func tracing(collector string) []string {
 	}
 }
 
-// startEngine starts a server with an empty folder and so many subscriptions of everything.
-func startEngine(binary string) func(context.Context, *receiver, int) (*running, error) {
-	return func(ctx context.Context, to *receiver, subscriptions int) (*running, error) {
-		child, err := server.Start(ctx, server.Options{Binary: binary, Environment: tracing(to.url)}, io.Discard)
-		if err != nil {
-			return nil, err
-		}
-		client, err := server.NewClient(child.URL, "", 1)
-		if err != nil {
-			return nil, errors.Join(err, child.Stop())
-		}
-		defer client.Close()
-		for i := range subscriptions {
-			if _, err := client.Subscribe(ctx, to.endpoint(i), []string{topic}, ""); err != nil {
-				return nil, errors.Join(err, child.Stop())
-			}
-		}
-		return &running{url: child.URL + "/v1/events", pid: child.PID, stop: child.Stop}, nil
+// engine is a server and what it is to have.
+type engine struct {
+	binary string
+	data   string   // its folder; "": a new one
+	topics []string // of its subscriptions; nil: the one topic
+	slow   bool     // one more subscription, at the endpoint that takes its time
+}
+
+// start starts it, with so many subscriptions beside those of its folder.
+func (e engine) start(ctx context.Context, to *receiver, subscriptions int) (*running, error) {
+	child, err := server.Start(ctx, server.Options{Binary: e.binary, Data: e.data, Environment: tracing(to.url)}, io.Discard)
+	if err != nil {
+		return nil, err
 	}
+	if err := e.subscribe(ctx, child.URL, to, subscriptions); err != nil {
+		return nil, errors.Join(err, child.Stop())
+	}
+	return &running{url: child.URL + "/v1/events", pid: child.PID, stop: child.Stop}, nil
+}
+
+func (e engine) subscribe(ctx context.Context, url string, to *receiver, subscriptions int) error {
+	client, err := server.NewClient(url, "", 1)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	topics := e.topics
+	if topics == nil {
+		topics = []string{topic}
+	}
+	var endpoints []string
+	for i := range subscriptions {
+		endpoints = append(endpoints, to.endpoint(i))
+	}
+	if e.slow {
+		endpoints = append(endpoints, to.url+slowPath)
+	}
+	for _, endpoint := range endpoints {
+		if _, err := client.Subscribe(ctx, endpoint, topics, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // yardstick is bench/straightline. It ends when it is told to or when ctx ends.

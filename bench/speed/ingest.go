@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -21,18 +22,18 @@ const (
 // format is a way to write a request.
 type format struct {
 	name, contentType string
-	compose           func(b []byte, n int64) []byte
+	compose           func(b []byte, n int64, from time.Time) []byte
 }
 
 var formats = []format{
-	{"NDJSON", "application/x-ndjson", batches("", "\n", "", appendEvent)},
-	{"JSON array", "application/json", batches("[", ",", "]", appendEvent)},
+	{"NDJSON", "application/x-ndjson", batches("", "\n", "", appendPosition)},
+	{"JSON array", "application/json", batches("[", ",", "]", appendPosition)},
 	{"CloudEvents batch", "application/cloudevents-batch+json", batches("[", ",", "]", appendCloudEvent)},
 }
 
 // batches writes requests of ingestBatch events, no two of which are the same.
-func batches(begin, between, end string, appendOne func([]byte, time.Duration) []byte) func([]byte, int64) []byte {
-	return func(b []byte, n int64) []byte {
+func batches(begin, between, end string, appendOne func([]byte, time.Duration) []byte) func([]byte, int64, time.Time) []byte {
+	return func(b []byte, n int64, _ time.Time) []byte {
 		b = append(b, begin...)
 		for i := range int64(ingestBatch) {
 			if i > 0 {
@@ -44,21 +45,26 @@ func batches(begin, between, end string, appendOne func([]byte, time.Duration) [
 	}
 }
 
+func appendPosition(b []byte, posted time.Duration) []byte { return appendEvent(b, topic, posted) }
+
 // appendCloudEvent writes an event of eventBytes in the shape of CloudEvents 1.0.
 func appendCloudEvent(b []byte, posted time.Duration) []byte {
 	from := len(b)
 	b = append(b, `{"specversion":"1.0","source":"/fleet","type":"`+topic+`","id":"`...)
 	b = strconv.AppendInt(b, int64(posted), 10)
-	b = append(b, `","data":{"filler":"`...)
-	b = append(b, filler[:max(0, eventBytes-len(`"}}`)-(len(b)-from))]...)
-	return append(b, `"}}`...)
+	return appendFiller(append(b, `","data":{`...), from)
 }
 
 // ingested are the runs of one server with one format.
 type ingested struct{ accepted, cpu []float64 }
 
 // measureIngest measures the servers, in turns: the yardsticks take no batches.
-func measureIngest(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) error {
+func measureIngest(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
+	to, err := startReceiver(ctx) // of the traces
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.close()) }()
 	servers := contenders[:1]
 	if o.before != "" {
 		servers = contenders[:2]
@@ -67,7 +73,7 @@ func measureIngest(ctx context.Context, s scenario, contenders []contender, o *o
 	for n := range o.runs {
 		for i, f := range formats {
 			for k, c := range servers {
-				figures, err := ingestOnce(ctx, c, f, o.events)
+				figures, err := ingestOnce(ctx, c, to, f, o.events)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", c.name, f.name, err)
 				}
@@ -89,10 +95,10 @@ func measureIngest(ctx context.Context, s scenario, contenders []contender, o *o
 
 // ingestOnce posts so many events to a server of its own. Every request is answered once
 // its events are synced.
-func ingestOnce(ctx context.Context, c contender, f format, events int) (figures, error) {
+func ingestOnce(ctx context.Context, c contender, to *receiver, f format, events int) (figures, error) {
 	var result figures
-	l := load{ingestProducers, events / ingestBatch, f.contentType, f.compose}
-	err := underLoad(ctx, c, 0, func(_ *receiver, r *running, meter *server.Meter) error {
+	l := load{ingestProducers, events / ingestBatch, 0, f.contentType, f.compose}
+	err := underLoad(ctx, c, to, 0, func(r *running, meter *server.Meter) error {
 		start := time.Now()
 		if err := l.post(ctx, r.url); err != nil {
 			return err

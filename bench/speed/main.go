@@ -18,12 +18,15 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // The bounds of the options.
 const (
 	maxRuns       = 100
 	maxDeliveries = 10_000_000
+	maxRate       = 100_000
+	maxLength     = time.Hour
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -31,11 +34,13 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // options are how the program was asked to run.
 type options struct {
 	runs       int
-	deliveries int    // of one run
-	events     int    // of one run of ingest
-	binary     string // of the server; "": build it
-	before     string // another server to compare with; "": none
-	alone      bool   // without the yardsticks
+	deliveries int           // of one run
+	events     int           // of one run of ingest
+	binary     string        // of the server; "": build it
+	before     string        // another server to compare with; "": none
+	alone      bool          // without the yardsticks
+	rate       float64       // of latency, events/s; 0: measured
+	length     time.Duration // of each run at a rate
 	scenarios  []scenario
 }
 
@@ -65,6 +70,8 @@ func parseOptions(arguments []string, progress io.Writer) (*options, error) {
 	f.StringVar(&o.binary, "binary", "", "measure this server instead of building one")
 	f.StringVar(&o.before, "before", "", "compare with this server, built from another commit")
 	f.BoolVar(&o.alone, "alone", false, "leave the yardsticks out")
+	f.Float64Var(&o.rate, "rate", 0, "events a second of latency (0: half of the rate with one subscription)")
+	f.DurationVar(&o.length, "for", 20*time.Second, "how long each run at a rate takes")
 	f.Usage = func() {
 		_, _ = fmt.Fprintln(progress, "speed [flags] [scenario ...]; the scenarios are", strings.Join(names(scenarios), ", "))
 		f.PrintDefaults()
@@ -80,6 +87,12 @@ func parseOptions(arguments []string, progress io.Writer) (*options, error) {
 	}
 	if o.events < ingestBatch || o.events > maxDeliveries {
 		return nil, fmt.Errorf("--events: must be between %d and %d, got %d", ingestBatch, maxDeliveries, o.events)
+	}
+	if o.rate < 0 || o.rate > maxRate {
+		return nil, fmt.Errorf("--rate: must be between 0 and %d, got %v", maxRate, o.rate)
+	}
+	if o.length < time.Second || o.length > maxLength {
+		return nil, fmt.Errorf("--for: must be between 1s and %v, got %v", maxLength, o.length)
 	}
 	o.scenarios = scenarios
 	if f.NArg() > 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -25,11 +26,18 @@ const (
 )
 
 // appendEvent writes a posted event of eventBytes.
-func appendEvent(b []byte, posted time.Duration) []byte {
+func appendEvent(b []byte, topic string, posted time.Duration) []byte {
 	from := len(b)
-	b = append(b, `{"topic":"`+topic+`","data":{`+postedMember...)
+	b = append(b, `{"topic":"`...)
+	b = append(b, topic...)
+	b = append(b, `","data":{`+postedMember...)
 	b = strconv.AppendInt(b, int64(posted), 10)
-	b = append(b, `","filler":"`...)
+	return appendFiller(append(b, `",`...), from)
+}
+
+// appendFiller fills the data of an event that begins at from up to eventBytes.
+func appendFiller(b []byte, from int) []byte {
+	b = append(b, `"filler":"`...)
 	b = append(b, filler[:max(0, eventBytes-len(`"}}`)-(len(b)-from))]...)
 	return append(b, `"}}`...)
 }
@@ -39,24 +47,26 @@ var filler = strings.Repeat("x", eventBytes)
 // load is what is posted.
 type load struct {
 	producers, requests int
+	rate                float64 // requests a second; 0: as fast as they are answered
 	contentType         string
-	// compose writes the n-th request, counted from 1, into b.
-	compose func(b []byte, n int64) []byte
+	// compose writes the n-th request, counted from 1, into b. It counts as posted at from.
+	compose func(b []byte, n int64, from time.Time) []byte
 }
 
-// post posts all of it, as fast as it is answered.
+// post posts all of it.
 func (l load) post(ctx context.Context, url string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	client := newPoster(url)
 	defer client.http.CloseIdleConnections()
+	start := time.Now()
 	var taken atomic.Int64
 	var posting sync.WaitGroup
 	for range l.producers {
 		posting.Go(func() {
 			var body []byte
 			for n := taken.Add(1); n <= int64(l.requests) && ctx.Err() == nil; n = taken.Add(1) {
-				body = l.compose(body[:0], n)
+				body = l.compose(body[:0], n, l.await(ctx, start, n))
 				if err := client.post(body, l.contentType); err != nil {
 					cancel(err)
 				}
@@ -65,6 +75,39 @@ func (l load) post(ctx context.Context, url string) error {
 	}
 	posting.Wait()
 	return context.Cause(ctx)
+}
+
+// start begins to post; stop ends that and gives what went wrong.
+func (l load) start(ctx context.Context, url string) (stop func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- l.post(ctx, url) }()
+	return func() error {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			return err
+		}
+		return nil
+	}
+}
+
+// await waits until the n-th request is due and says from when it counts: from now, but when
+// every producer was busy, from when it was due. A server that stalls cannot hide that by
+// slowing its clients down, and a producer that wakes late is not taken for a slow server.
+func (l load) await(ctx context.Context, start time.Time, n int64) (from time.Time) {
+	if l.rate == 0 {
+		return time.Now()
+	}
+	due := start.Add(time.Duration(float64(n-1) / l.rate * float64(time.Second)))
+	early := time.Until(due)
+	if early <= 0 {
+		return due
+	}
+	select {
+	case <-time.After(early):
+	case <-ctx.Done():
+	}
+	return time.Now()
 }
 
 // poster posts to one URL. Safe for concurrent use.

@@ -20,7 +20,17 @@ type receiver struct {
 	begin  time.Time
 	count  atomic.Int64 // deliveries
 	lastAt atomic.Int64 // nanoseconds after begin
+	// watch, when set, is told how long each delivery took whose event says when it was posted.
+	watch atomic.Pointer[watch]
+	// hold is how long an answer takes to a delivery whose event does not.
+	hold time.Duration
 }
+
+// The endpoint that takes its time.
+const (
+	slowPath = "/slow"
+	slowness = 5 * time.Second
+)
 
 func startReceiver(ctx context.Context) (*receiver, error) {
 	var config net.ListenConfig
@@ -45,10 +55,18 @@ func (r *receiver) take(c *fasthttp.RequestCtx) {
 	if bytes.HasPrefix(c.Path(), []byte("/v1/")) {
 		return
 	}
+	c.SetStatusCode(fasthttp.StatusNoContent)
+	if string(c.Path()) == slowPath {
+		<-time.After(slowness)
+		return
+	}
 	now := time.Since(r.begin)
+	if w := r.watch.Load(); w != nil && !w.see(c.PostBody(), now) {
+		<-time.After(r.hold)
+		return
+	}
 	r.lastAt.Store(int64(now))
 	r.count.Add(1)
-	c.SetStatusCode(fasthttp.StatusNoContent)
 }
 
 // await waits until so many deliveries have arrived.

@@ -9,7 +9,7 @@ import (
 )
 
 // report prints the medians of all contenders and those of the engine's ratios, run by run.
-func report(out io.Writer, s scenario, contenders []contender, results [][]figures) {
+func report(out io.Writer, s scenario, contenders []contender, results [][]figures, rows []row) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(w, "\n%s: %s; medians of %d runs\n", s.name, s.title, len(results[0]))
 	_, _ = fmt.Fprint(w, "\t")
@@ -17,7 +17,7 @@ func report(out io.Writer, s scenario, contenders []contender, results [][]figur
 		_, _ = fmt.Fprintf(w, "%s\t", c.name)
 	}
 	for _, c := range contenders[1:] {
-		_, _ = fmt.Fprintf(w, "engine / %s\t", c.name)
+		_, _ = fmt.Fprintf(w, "%s / %s\t", contenders[0].name, c.name)
 	}
 	_, _ = fmt.Fprintln(w)
 	for _, row := range rows {
@@ -42,13 +42,17 @@ func report(out io.Writer, s scenario, contenders []contender, results [][]figur
 	_ = w.Flush() // the report is all there is to say
 }
 
-var rows = []struct {
+// row is a line of the report.
+type row struct {
 	name, format string
 	of           func(figures) float64
-}{
+}
+
+var costs = []row{
 	{"delivered/s", "%.0f", func(f figures) float64 { return f.delivered }},
 	{"CPU s per 1,000", "%.3f", func(f figures) float64 { return f.cpu }},
 	{"memory, MiB", "%.0f", func(f figures) float64 { return f.anonymous }},
+	{"memory before, MiB", "%.0f", func(f figures) float64 { return f.idle }},
 	{"written / posted bytes", "%.2f", func(f figures) float64 { return f.written }},
 }
 

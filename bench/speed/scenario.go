@@ -22,6 +22,11 @@ var scenarios = []scenario{
 	{"fanout100", "100 subscriptions of every event", measureDelivery, 100},
 	{"fanout1000", "1,000 subscriptions of every event", measureDelivery, 1000},
 	{"ingest", "events accepted, 1,000 of 600 bytes a request, nobody subscribed", measureIngest, 0},
+	{"registered", "subscriptions registered, of which 1,000 take turns to get an event", measureFilled(registered), 1},
+	{"retained", "events retained", measureFilled(retained), 1},
+	{"latency", "from post to receipt at half of what the server delivers at most", measureLatency, 1},
+	{"isolated", "from post to receipt at 5,000 events/s, beside an endpoint that takes 5 s for each of them", measureTrouble(beside), 1},
+	{"lanes", "from post to receipt of 500 trips/s, beside 5,000 positions/s to an endpoint that takes 3,200", measureTrouble(flooded), 1},
 }
 
 func names(list []scenario) []string {
@@ -38,78 +43,108 @@ type figures struct {
 	delivered float64 // deliveries/s, from the first post to the last receipt
 	cpu       float64 // seconds of the program's processor time per 1,000 deliveries
 	anonymous float64 // MiB at most
+	idle      float64 // MiB before the load
 	written   float64 // bytes handed to the disk for each posted byte
+	latency   latencies
+}
+
+func (f figures) String() string {
+	if f.latency.p99 > 0 {
+		return fmt.Sprintf("p50 %.2f ms, p99 %.2f ms, at most %.1f ms", f.latency.p50, f.latency.p99, f.latency.longest)
+	}
+	return fmt.Sprintf("%.0f accepted/s, %.0f delivered/s, %.3f s per 1,000, %.0f MiB", f.accepted, f.delivered, f.cpu, f.anonymous)
 }
 
 // measureDelivery measures all contenders.
-func measureDelivery(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) error {
-	results := make([][]figures, len(contenders))
-	for n := range o.runs {
-		for i := range contenders {
-			c := (n + i) % len(contenders) // nobody is always first
-			f, err := s.once(ctx, contenders[c], o)
-			if err != nil {
-				return fmt.Errorf("%s: %w", contenders[c].name, err)
-			}
-			_, _ = fmt.Fprintf(progress, "%s, run %d, %s: %.0f accepted/s, %.0f delivered/s, %.3f s per 1,000, %.0f MiB\n",
-				s.name, n+1, contenders[c].name, f.accepted, f.delivered, f.cpu, f.anonymous)
-			results[c] = append(results[c], f)
-		}
-	}
-	report(out, s, contenders, results)
-	return nil
-}
-
-// once measures one contender.
-func (s scenario) once(ctx context.Context, which contender, o *options) (figures, error) {
-	var result figures
-	events := max(1, o.deliveries/s.fanout)
-	err := underLoad(ctx, which, s.fanout, func(to *receiver, r *running, meter *server.Meter) error {
-		start, already := time.Since(to.begin), to.count.Load()
-		if r.url != "" {
-			l := load{producers, events, "application/json", func(b []byte, _ int64) []byte {
-				return appendEvent(b, time.Since(to.begin))
-			}}
-			if err := l.post(ctx, r.url); err != nil {
-				return err
-			}
-		}
-		posted := time.Since(to.begin)
-		if err := to.await(ctx, already+int64(events*s.fanout)); err != nil {
-			return err
-		}
-		used, err := meter.Read()
-		took := time.Duration(to.lastAt.Load()) - start
-		deliveries := float64(to.count.Load() - already)
-		result = figures{
-			accepted: float64(events) / (posted - start).Seconds(), delivered: deliveries / took.Seconds(),
-			cpu: used.CPU.Seconds() / deliveries * 1000, anonymous: float64(used.RSSAnonPeak) / (1 << 20),
-			written: float64(used.Written) / float64(events*eventBytes),
-		}
-		return err
-	})
-	return result, err
-}
-
-// underLoad runs a contender with its subscriptions at a receiver, and a meter on its process,
-// for as long as measure takes.
-func underLoad(
-	ctx context.Context, which contender, subscriptions int, measure func(*receiver, *running, *server.Meter) error,
-) (err error) {
+func measureDelivery(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
 	to, err := startReceiver(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.close()) }()
+	l := deliveryLoad(o.deliveries/s.fanout, to, func(int64) string { return topic })
+	results, err := inTurns(s, contenders, o, progress, func(c contender) (figures, error) {
+		return once(ctx, c, to, s.fanout, l)
+	})
+	if err == nil {
+		report(out, s, contenders, results, costs)
+	}
+	return err
+}
+
+// inTurns measures every contender as often as there are runs, in changing order.
+func inTurns(s scenario, contenders []contender, o *options, progress io.Writer, measure func(contender) (figures, error)) ([][]figures, error) {
+	results := make([][]figures, len(contenders))
+	for n := range o.runs {
+		for i := range contenders {
+			c := (n + i) % len(contenders) // nobody is always first
+			f, err := measure(contenders[c])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", contenders[c].name, err)
+			}
+			_, _ = fmt.Fprintf(progress, "%s, run %d, %s: %s\n", s.name, n+1, contenders[c].name, f)
+			results[c] = append(results[c], f)
+		}
+	}
+	return results, nil
+}
+
+// deliveryLoad is one event a request, by 64 producers; of says the topic of the n-th.
+func deliveryLoad(events int, to *receiver, of func(n int64) string) load {
+	return load{producers, max(1, events), 0, "application/json", func(b []byte, n int64, from time.Time) []byte {
+		return appendEvent(b, of(n), from.Sub(to.begin))
+	}}
+}
+
+// once measures one contender.
+func once(ctx context.Context, which contender, to *receiver, fanout int, l load) (figures, error) {
+	var result figures
+	err := underLoad(ctx, which, to, fanout, func(r *running, meter *server.Meter) (err error) {
+		result, err = l.measure(ctx, to, r.url, meter, fanout)
+		return err
+	})
+	return result, err
+}
+
+// measure posts the load, waits for its deliveries and says what that took.
+func (l load) measure(ctx context.Context, to *receiver, url string, meter *server.Meter, fanout int) (figures, error) {
+	before, err := meter.Read()
+	if err != nil {
+		return figures{}, err
+	}
+	start, already := time.Since(to.begin), to.count.Load()
+	if url != "" {
+		if err := l.post(ctx, url); err != nil {
+			return figures{}, err
+		}
+	}
+	posted := time.Since(to.begin)
+	if err := to.await(ctx, already+int64(l.requests*fanout)); err != nil {
+		return figures{}, err
+	}
+	after, err := meter.Read()
+	took := time.Duration(to.lastAt.Load()) - start
+	deliveries := float64(to.count.Load() - already)
+	return figures{
+		accepted: float64(l.requests) / (posted - start).Seconds(), delivered: deliveries / took.Seconds(),
+		cpu: (after.CPU - before.CPU).Seconds() / deliveries * 1000, anonymous: float64(after.RSSAnonPeak) / (1 << 20),
+		idle: float64(before.RSSAnon) / (1 << 20), written: float64(after.Written-before.Written) / float64(l.requests*eventBytes),
+	}, err
+}
+
+// underLoad runs a contender with its subscriptions at a receiver, and a meter on its process,
+// for as long as measure takes.
+func underLoad(
+	ctx context.Context, which contender, to *receiver, subscriptions int, measure func(*running, *server.Meter) error,
+) error {
 	r, err := which.start(ctx, to, subscriptions)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.stop()) }()
 	meter, err := server.NewMeter(r.pid)
-	if err != nil {
-		return err
+	if err == nil {
+		err = measure(r, meter)
+		meter.Close()
 	}
-	defer meter.Close()
-	return measure(to, r, meter)
+	return errors.Join(err, r.stop())
 }

@@ -11,7 +11,7 @@ import (
 func TestAppendEvent(t *testing.T) {
 	t.Parallel()
 	for _, posted := range []time.Duration{0, 12345, 9 * time.Hour} {
-		event := appendEvent(nil, posted)
+		event := appendEvent(nil, topic, posted)
 		if !json.Valid(event) || len(event) != eventBytes {
 			t.Errorf("%d bytes, want %d: %s", len(event), eventBytes, event)
 		}
@@ -38,13 +38,17 @@ func TestMedian(t *testing.T) {
 func TestParseOptions(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ arguments, want, err string }{
-		{"", "one fanout100 fanout1000 ingest", ""},
+		{"", "one fanout100 fanout1000 ingest registered retained latency isolated lanes", ""},
 		{"--runs 1 fanout100 one", "fanout100 one", ""},
 		{"--runs 0", "", "--runs"},
 		{"--runs 101", "", "--runs"},
 		{"--deliveries 0", "", "--deliveries"},
 		{"--deliveries 10000001", "", "--deliveries"},
 		{"--events 999", "", "--events"},
+		{"--rate -1", "", "--rate"},
+		{"--rate 100001", "", "--rate"},
+		{"--for 999ms", "", "--for"},
+		{"--for 1h1s", "", "--for"},
 		{"two", "", `no scenario "two"`},
 	} {
 		o, err := parseOptions(strings.Fields(test.arguments), io.Discard)
@@ -65,7 +69,7 @@ func TestReport(t *testing.T) {
 	report(&out, scenarios[0], contenders, [][]figures{
 		{{delivered: 10}, {delivered: 20}, {delivered: 90}},
 		{{delivered: 20}, {delivered: 20}, {delivered: 30}},
-	})
+	}, costs)
 	line := ""
 	for text := range strings.Lines(out.String()) {
 		if strings.HasPrefix(text, "delivered/s") {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -81,6 +82,7 @@ func startServer(ctx context.Context, cfg Config, logs io.Writer) (*server, erro
 		return nil, errors.Join(err, s.Close(ctx))
 	}
 	s.serve(cfg, tlsConfig)
+	go debug.FreeOSMemory() // loading a million subscriptions takes half as much again as keeping them
 	logger.Info("pannier is ready", "url", s.url, "docs", s.url+"/docs", "data", cfg.Data, "development_mode", s.member.engine.DevelopmentMode())
 	return s, nil
 }

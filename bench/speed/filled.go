@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"pannier/bench/fill"
+	"pannier/bench/load/server"
+)
+
+// filled is what a server has in its folder before the load.
+type filled struct {
+	name    string
+	content fill.Content
+}
+
+// matching is how many of the registered subscriptions get events.
+const matching = 1000
+
+var (
+	registered = []filled{
+		{"1", fill.Content{Subscriptions: 1, Active: 1}},
+		{"1,000", fill.Content{Subscriptions: 1000, Active: matching}},
+		{"100,000", fill.Content{Subscriptions: 100_000, Active: matching}},
+		{"1,000,000", fill.Content{Subscriptions: 1_000_000, Active: matching}},
+	}
+	retained = []filled{
+		{"none", fill.Content{Subscriptions: matching, Active: matching}},
+		{"10,000,000", fill.Content{Subscriptions: matching, Active: matching, Events: 10_000_000}},
+	}
+)
+
+// measureFilled measures the server with each content of its folder, in turns. A folder is
+// filled once and keeps what the runs before have added.
+func measureFilled(contents []filled) func(context.Context, scenario, []contender, *options, io.Writer, io.Writer) error {
+	return func(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
+		folder, err := os.MkdirTemp("", "pannier-speed-")
+		if err != nil {
+			return fmt.Errorf("make a folder: %w", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+		to, err := startReceiver(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, to.close()) }()
+		servers := make([]contender, len(contents))
+		active := make(map[string]int)
+		for i, c := range contents {
+			_, _ = fmt.Fprintf(progress, "%s: filling a folder, %s\n", s.name, c.name)
+			data := filepath.Join(folder, fmt.Sprint(i))
+			c.content.Endpoint = to.endpoint(0)
+			if err := fill.Folder(ctx, data, c.content); err != nil {
+				return err
+			}
+			servers[i] = contender{name: c.name, start: engine{binary: contenders[0].binary, data: data}.start}
+			active[c.name] = c.content.Active
+		}
+		syscall.Sync() // what was filled is not written while the load is on
+		results, err := inTurns(s, servers, o, progress, func(c contender) (result figures, err error) {
+			l := deliveryLoad(o.deliveries, to, func(n int64) string { return fill.Topic(int(n) % active[c.name]) })
+			err = underLoad(ctx, c, to, 0, func(r *running, meter *server.Meter) error {
+				idle, err := l.measure(ctx, to, r.url, meter, 1) // a large heap is touched for the first time
+				if err != nil {
+					return err
+				}
+				result, err = l.measure(ctx, to, r.url, meter, 1)
+				result.idle = idle.idle
+				return err
+			})
+			return result, err
+		})
+		if err == nil {
+			report(out, s, servers, results, costs)
+		}
+		return err
+	}
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"pannier/bench/fill"
+	"pannier/bench/load/server"
+	"pannier/bench/load/tally"
+)
+
+// latencies are milliseconds.
+type latencies struct {
+	p50, p99, p999, longest float64
+	pause                   float64 // the longest time in which nothing arrived
+}
+
+var delays = []row{
+	{"p50, ms", "%.2f", func(f figures) float64 { return f.latency.p50 }},
+	{"p99, ms", "%.2f", func(f figures) float64 { return f.latency.p99 }},
+	{"p99.9, ms", "%.2f", func(f figures) float64 { return f.latency.p999 }},
+	{"at most, ms", "%.1f", func(f figures) float64 { return f.latency.longest }},
+	{"longest pause, ms", "%.1f", func(f figures) float64 { return f.latency.pause }},
+	{"delivered/s", "%.0f", func(f figures) float64 { return f.delivered }},
+	{"CPU s per 1,000", "%.3f", func(f figures) float64 { return f.cpu }},
+}
+
+// watch measures deliveries by what their events say.
+type watch struct {
+	took    tally.Histogram
+	arrived atomic.Int64 // nanoseconds after begin, of the last one
+	pause   atomic.Int64
+}
+
+// see takes a delivery in; false: its event does not say when it was posted.
+func (w *watch) see(body []byte, now time.Duration) bool {
+	_, rest, found := bytes.Cut(body, []byte(postedMember))
+	text, _, closed := bytes.Cut(rest, []byte{'"'})
+	posted, err := strconv.ParseInt(string(text), 10, 64)
+	if !found || !closed || err != nil {
+		return false
+	}
+	w.took.Add(now - time.Duration(posted))
+	if before := w.arrived.Swap(int64(now)); before > 0 {
+		for pause := int64(now) - before; pause > w.pause.Load(); {
+			w.pause.Store(pause) // a race between two of them costs a longer pause at most
+		}
+	}
+	return true
+}
+
+func (w *watch) latencies() latencies {
+	milli := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	return latencies{
+		milli(w.took.Percentile(0.5)), milli(w.took.Percentile(0.99)), milli(w.took.Percentile(0.999)),
+		milli(w.took.Percentile(1)), milli(time.Duration(w.pause.Load())),
+	}
+}
+
+const (
+	// latencyWarmUp opens connections and starts actors.
+	latencyWarmUp = 2 * time.Second
+	// A folder that was in use for a while.
+	oldEvents, oldRecords = 5_000_000, 500_000
+	oldSubscriptions      = 1000
+)
+
+// measureLatency measures the server with an empty folder and with an old one, and the
+// straight line, all at half of the rate that the server reaches with one subscription.
+func measureLatency(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
+	to, err := startReceiver(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.close()) }()
+	rate := o.rate
+	if rate == 0 {
+		most, err := once(ctx, contenders[0], to, 1, deliveryLoad(o.deliveries, to, func(int64) string { return topic }))
+		if err != nil {
+			return err
+		}
+		rate = most.delivered / 2
+	}
+	_, _ = fmt.Fprintf(progress, "%s: %.0f events/s; filling a folder\n", s.name, rate)
+	folder, err := os.MkdirTemp("", "pannier-speed-")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	old := filepath.Join(folder, "old")
+	if err := fill.Folder(ctx, old, fill.Content{
+		Subscriptions: oldSubscriptions, Active: oldSubscriptions, Endpoint: to.endpoint(1), Lane: "positions",
+		Events: oldEvents, Records: oldRecords, DueFrom: 2 * time.Hour, DueThrough: 3 * time.Hour,
+	}); err != nil {
+		return err
+	}
+	syscall.Sync() // what was filled is not written while the load is on
+	list := []contender{contenders[0], {name: "old folder", start: engine{binary: contenders[0].binary, data: old}.start}}
+	for _, c := range contenders[1:] {
+		if c.name != bareLoop {
+			list = append(list, c)
+		}
+	}
+	results, err := inTurns(s, list, o, progress, func(c contender) (figures, error) {
+		return steadily(ctx, c, to, pace{topic: topic, rate: rate, length: o.length})
+	})
+	if err == nil {
+		s.title = fmt.Sprintf("%s, %.0f events/s for %v", s.title, rate, o.length)
+		report(out, s, list, results, delays)
+	}
+	return err
+}
+
+// pace is what is posted at a rate.
+type pace struct {
+	topic  string
+	rate   float64 // events a second
+	length time.Duration
+	beside *load // at the same time, for as long; nil: nothing
+}
+
+// steadily measures a contender at a pace.
+func steadily(ctx context.Context, c contender, to *receiver, p pace) (figures, error) {
+	var result figures
+	err := underLoad(ctx, c, to, 1, func(r *running, meter *server.Meter) (err error) {
+		if p.beside != nil {
+			stop := p.beside.start(ctx, r.url)
+			defer func() { err = errors.Join(err, stop()) }()
+		}
+		if _, err = p.once(ctx, to, r.url, meter, latencyWarmUp); err == nil {
+			result, err = p.once(ctx, to, r.url, meter, p.length)
+		}
+		return err
+	})
+	to.watch.Store(nil)
+	return result, err
+}
+
+func (p pace) once(ctx context.Context, to *receiver, url string, meter *server.Meter, length time.Duration) (figures, error) {
+	w := &watch{}
+	to.watch.Store(w)
+	l := deliveryLoad(int(p.rate*length.Seconds()), to, func(int64) string { return p.topic })
+	l.rate = p.rate
+	result, err := l.measure(ctx, to, url, meter, 1)
+	result.latency = w.latencies()
+	return result, err
+}
