@@ -44,6 +44,15 @@ type Content struct {
 // Topic is what active subscription n asks for.
 func Topic(n int) string { return fmt.Sprintf("trip.created.city%d", n) }
 
+// Empty makes the data folder of a server that has nothing to remember yet.
+func Empty(data string) error {
+	folder, err := storage.OpenFolder(data)
+	if err != nil {
+		return err
+	}
+	return folder.Close()
+}
+
 // Folder fills a folder that is empty or not there.
 func Folder(ctx context.Context, data string, c Content) error {
 	if c.Active < 1 || c.Active > c.Subscriptions || c.Records > c.Events || c.Records > 0 && c.Records < c.Active {

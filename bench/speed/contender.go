@@ -28,6 +28,7 @@ type running struct {
 	url  string // where events are posted; "": it sends by itself
 	pid  int
 	stop func() error
+	disk func() (int64, error) // bytes of a server's data folder
 }
 
 // build gives the contenders that are asked for, the engine first.
@@ -66,44 +67,61 @@ type engine struct {
 	binary string
 	data   string   // its folder; "": a new one
 	topics []string // of its subscriptions; nil: the one topic
+	path   string   // of their endpoint; "": each its own
 	slow   bool     // one more subscription, at the endpoint that takes its time
 }
 
-// start starts it, with so many subscriptions beside those of its folder.
+// start starts it, with so many subscriptions beside those of its folder; they go with it.
 func (e engine) start(ctx context.Context, to *receiver, subscriptions int) (*running, error) {
 	child, err := server.Start(ctx, server.Options{Binary: e.binary, Data: e.data, Environment: tracing(to.url)}, io.Discard)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.subscribe(ctx, child.URL, to, subscriptions); err != nil {
+	client, err := server.NewClient(child.URL, "", 1)
+	if err != nil {
 		return nil, errors.Join(err, child.Stop())
 	}
-	return &running{url: child.URL + "/v1/events", pid: child.PID, stop: child.Stop}, nil
+	made, err := e.subscribe(ctx, client, to, subscriptions)
+	if err != nil {
+		return nil, errors.Join(err, child.Stop())
+	}
+	stop := func() error {
+		defer client.Close()
+		var err error
+		for _, id := range made {
+			if e.data != "" { // the next one would have them too
+				err = errors.Join(err, client.Unsubscribe(ctx, id))
+			}
+		}
+		return errors.Join(err, child.Stop())
+	}
+	return &running{url: child.URL + "/v1/events", pid: child.PID, stop: stop, disk: child.DiskBytes}, nil
 }
 
-func (e engine) subscribe(ctx context.Context, url string, to *receiver, subscriptions int) error {
-	client, err := server.NewClient(url, "", 1)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
+func (e engine) subscribe(ctx context.Context, client *server.Client, to *receiver, subscriptions int) (made []string, err error) {
 	topics := e.topics
 	if topics == nil {
 		topics = []string{topic}
 	}
 	var endpoints []string
 	for i := range subscriptions {
-		endpoints = append(endpoints, to.endpoint(i))
+		endpoint := to.endpoint(i)
+		if e.path != "" {
+			endpoint = to.url + e.path
+		}
+		endpoints = append(endpoints, endpoint)
 	}
 	if e.slow {
 		endpoints = append(endpoints, to.url+slowPath)
 	}
 	for _, endpoint := range endpoints {
-		if _, err := client.Subscribe(ctx, endpoint, topics, ""); err != nil {
-			return err
+		s, err := client.Subscribe(ctx, endpoint, topics, "")
+		if err != nil {
+			return nil, err
 		}
+		made = append(made, s.ID)
 	}
-	return nil
+	return made, nil
 }
 
 // yardstick is bench/straightline. It ends when it is told to or when ctx ends.

@@ -19,6 +19,8 @@ type filled struct {
 	content fill.Content
 }
 
+const registeredName = "registered"
+
 // matching is how many of the registered subscriptions get events.
 const matching = 1000
 
@@ -75,9 +77,25 @@ func measureFilled(contents []filled) func(context.Context, scenario, []contende
 			})
 			return result, err
 		})
-		if err == nil {
-			report(out, s, servers, results, costs)
+		if err != nil {
+			return err
 		}
-		return err
+		report(out, s, servers, results, costs)
+		return plotFilled(s, contents, results, o)
 	}
+}
+
+// plotFilled draws the deliveries against the registrations.
+func plotFilled(s scenario, contents []filled, results [][]figures, o *options) error {
+	if s.name != registeredName || o.plots == "" {
+		return nil
+	}
+	curve := series{
+		title: "deliveries against registered subscriptions", x: "registered", y: "delivered/s", logarithmic: true,
+		lines: []line{{name: "engine"}},
+	}
+	for i, c := range contents {
+		curve.add(float64(c.content.Subscriptions), []contender{{name: "engine"}}, results[i:i+1], func(f figures) float64 { return f.delivered })
+	}
+	return curve.show(io.Discard, o.plots, s.name)
 }

@@ -82,14 +82,11 @@ func measureLatency(ctx context.Context, s scenario, contenders []contender, o *
 		return err
 	}
 	defer func() { err = errors.Join(err, to.close()) }()
-	rate := o.rate
-	if rate == 0 {
-		most, err := once(ctx, contenders[0], to, 1, deliveryLoad(o.deliveries, to, func(int64) string { return topic }))
-		if err != nil {
-			return err
-		}
-		rate = most.delivered / 2
+	most, err := mostDelivered(ctx, contenders[0], to, o)
+	if err != nil {
+		return err
 	}
+	rate := most / 2
 	_, _ = fmt.Fprintf(progress, "%s: %.0f events/s; filling a folder\n", s.name, rate)
 	folder, err := os.MkdirTemp("", "pannier-speed-")
 	if err != nil {

@@ -41,6 +41,7 @@ type options struct {
 	alone      bool          // without the yardsticks
 	rate       float64       // of latency, events/s; 0: measured
 	length     time.Duration // of each run at a rate
+	plots      string        // where plots are drawn; "": nowhere
 	scenarios  []scenario
 }
 
@@ -72,6 +73,7 @@ func parseOptions(arguments []string, progress io.Writer) (*options, error) {
 	f.BoolVar(&o.alone, "alone", false, "leave the yardsticks out")
 	f.Float64Var(&o.rate, "rate", 0, "events a second of latency (0: half of the rate with one subscription)")
 	f.DurationVar(&o.length, "for", 20*time.Second, "how long each run at a rate takes")
+	f.StringVar(&o.plots, "plots", "", "draw the plots of fanouts, loads and registered into this folder")
 	f.Usage = func() {
 		_, _ = fmt.Fprintln(progress, "speed [flags] [scenario ...]; the scenarios are", strings.Join(names(scenarios), ", "))
 		f.PrintDefaults()

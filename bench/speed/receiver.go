@@ -24,12 +24,15 @@ type receiver struct {
 	watch atomic.Pointer[watch]
 	// hold is how long an answer takes to a delivery whose event does not.
 	hold time.Duration
+	// failFirst refuses the first attempt of every delivery.
+	failFirst atomic.Bool
 }
 
-// The endpoint that takes its time.
+// The endpoint that takes its time, and the one that is down.
 const (
 	slowPath = "/slow"
 	slowness = 5 * time.Second
+	downPath = "/down"
 )
 
 func startReceiver(ctx context.Context) (*receiver, error) {
@@ -56,8 +59,12 @@ func (r *receiver) take(c *fasthttp.RequestCtx) {
 		return
 	}
 	c.SetStatusCode(fasthttp.StatusNoContent)
-	if string(c.Path()) == slowPath {
+	switch {
+	case string(c.Path()) == slowPath:
 		<-time.After(slowness)
+		return
+	case string(c.Path()) == downPath, r.failFirst.Load() && string(c.Request.Header.Peek("Webhook-Attempt")) == "1":
+		c.SetStatusCode(fasthttp.StatusServiceUnavailable)
 		return
 	}
 	now := time.Since(r.begin)

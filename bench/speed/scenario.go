@@ -21,11 +21,15 @@ var scenarios = []scenario{
 	{"one", "one subscription, 64 producers, one event of 600 bytes a request", measureDelivery, 1},
 	{"fanout100", "100 subscriptions of every event", measureDelivery, 100},
 	{"fanout1000", "1,000 subscriptions of every event", measureDelivery, 1000},
+	{"fanouts", "deliveries against fan-out", measureFanouts, 0},
 	{"ingest", "events accepted, 1,000 of 600 bytes a request, nobody subscribed", measureIngest, 0},
-	{"registered", "subscriptions registered, of which 1,000 take turns to get an event", measureFilled(registered), 1},
+	{registeredName, "subscriptions registered, of which 1,000 take turns to get an event", measureFilled(registered), 1},
 	{"retained", "events retained", measureFilled(retained), 1},
 	{"latency", "from post to receipt at half of what the server delivers at most", measureLatency, 1},
+	{"loads", "latency from post to receipt against load", measureLoads, 1},
 	{"isolated", "from post to receipt at 5,000 events/s, beside an endpoint that takes 5 s for each of them", measureTrouble(beside), 1},
+	{"backlog", "deliveries to endpoints that are down", measureBacklog, backlogFanout},
+	{"written", "bytes written to the disk", measureWritten, 1},
 	{"lanes", "from post to receipt of 500 trips/s, beside 5,000 positions/s to an endpoint that takes 3,200", measureTrouble(flooded), 1},
 }
 
