@@ -12,14 +12,14 @@ import (
 )
 
 // startRoute starts the span `route`: the event is handed out to its subscriptions. An event
-// whose trace is not sampled costs no more than a look at its trace context.
+// whose trace is not sampled costs no more than a look at its flags.
 func (s *System) startRoute(event *engine.Event, lane string, subscriptions int) trace.Span {
+	if !event.Sampled() {
+		return trace.SpanFromContext(context.Background()) // does nothing
+	}
 	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{
 		"traceparent": event.TraceParent, "tracestate": event.TraceState,
 	})
-	if accept := trace.SpanContextFromContext(ctx); !accept.IsSampled() {
-		return trace.SpanFromContext(context.Background()) // does nothing
-	}
 	_, span := s.options.Tracer.Start(ctx, "route", trace.WithAttributes(
 		semconv.MessagingSystemKey.String("pannier"),
 		semconv.MessagingOperationName("route"),

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 )
 
@@ -38,6 +39,17 @@ type Event struct {
 	Batch BatchPart
 	// GivenID tells that the client chose ID.
 	GivenID bool
+}
+
+// Sampled tells whether the span `accept` is recorded: the last bit of TraceParent, which is
+// version-trace-parent-flags in hexadecimal (W3C Trace Context section 3.2.2).
+func (e *Event) Sampled() bool {
+	const flagsEnd = 2 + 1 + 32 + 1 + 16 + 1 + 2
+	if len(e.TraceParent) < flagsEnd {
+		return false
+	}
+	last, err := strconv.ParseUint(e.TraceParent[flagsEnd-1:flagsEnd], 16, 8)
+	return err == nil && last&1 == 1
 }
 
 // BatchPart ties together the records of one request: recovery drops a batch of which

@@ -25,7 +25,7 @@ const bareLoop = "bare loop"
 
 // running is a program under load.
 type running struct {
-	url  string // where events are posted; "": it sends by itself
+	to   address // of the events
 	pid  int
 	stop func() error
 	disk func() (int64, error) // bytes of a server's data folder
@@ -33,6 +33,9 @@ type running struct {
 
 // build gives the contenders that are asked for, the engine first.
 func build(ctx context.Context, o *options, folder string) ([]contender, error) {
+	if o.other.to.url != "" {
+		return []contender{{name: "other", start: o.other.start}}, nil
+	}
 	binary := o.binary
 	if binary == "" {
 		binary = filepath.Join(folder, "pannier")
@@ -95,7 +98,7 @@ func (e engine) start(ctx context.Context, to *receiver, subscriptions int) (*ru
 		}
 		return errors.Join(err, child.Stop())
 	}
-	return &running{url: child.URL + "/v1/events", pid: child.PID, stop: stop, disk: child.DiskBytes}, nil
+	return &running{to: address{url: child.URL + "/v1/events"}, pid: child.PID, stop: stop, disk: child.DiskBytes}, nil
 }
 
 func (e engine) subscribe(ctx context.Context, client *server.Client, to *receiver, subscriptions int) (made []string, err error) {
@@ -124,6 +127,16 @@ func (e engine) subscribe(ctx context.Context, client *server.Client, to *receiv
 	return made, nil
 }
 
+// other is an engine that runs already and delivers to the receiver's endpoints.
+type other struct {
+	to  address
+	pid int // of the process whose time and memory count
+}
+
+func (o other) start(context.Context, *receiver, int) (*running, error) {
+	return &running{to: o.to, pid: o.pid, stop: func() error { return nil }}, nil
+}
+
 // yardstick is bench/straightline. It ends when it is told to or when ctx ends.
 type yardstick struct{ binary, log string }
 
@@ -136,7 +149,7 @@ func (y yardstick) start(ctx context.Context, to *receiver, subscriptions int) (
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the straight line: %w", err), r.stop())
 	}
-	r.url = strings.TrimSpace(url) + "/v1/events"
+	r.to.url = strings.TrimSpace(url) + "/v1/events"
 	return r, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 )
 
 // The points of the curves.
@@ -16,7 +15,7 @@ var (
 
 // measureFanouts measures all contenders at every fan-out.
 func measureFanouts(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-	to, err := startReceiver(ctx)
+	to, err := startReceiver(ctx, o.listen)
 	if err != nil {
 		return err
 	}
@@ -47,7 +46,7 @@ func (s *series) add(x float64, contenders []contender, results [][]figures, of 
 // measureLoads measures the latency of the server and of the straight line at parts of the
 // rate that the server reaches.
 func measureLoads(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-	to, err := startReceiver(ctx)
+	to, err := startReceiver(ctx, o.listen)
 	if err != nil {
 		return err
 	}
@@ -56,7 +55,7 @@ func measureLoads(ctx context.Context, s scenario, contenders []contender, o *op
 	if err != nil {
 		return err
 	}
-	list := slices.DeleteFunc(slices.Clone(contenders), func(c contender) bool { return c.name == bareLoop })
+	list := accepting(contenders)
 	median := series{lines: make([]line, len(list))}
 	tail := series{lines: make([]line, len(list))}
 	for _, part := range loads {

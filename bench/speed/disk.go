@@ -26,7 +26,7 @@ const (
 // measureBacklog lets deliveries pile up to an endpoint that is down, more and more, and says
 // what that takes of memory and of disk.
 func measureBacklog(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-	to, err := startReceiver(ctx)
+	to, err := startReceiver(ctx, o.listen)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func measureBacklog(ctx context.Context, s scenario, contenders []contender, o *
 		c := engine{binary: contenders[0].binary, data: filepath.Join(folder, "data"), path: downPath}
 		err = underLoad(ctx, contender{start: c.start}, to, backlogFanout, func(r *running, meter *server.Meter) error {
 			l := load{ingestProducers, deliveries / backlogFanout / ingestBatch, 0, formats[0].contentType, formats[0].compose}
-			if err := l.post(ctx, r.url); err != nil {
+			if err := l.post(ctx, r.to); err != nil {
 				return err
 			}
 			select {
@@ -68,7 +68,7 @@ func measureBacklog(ctx context.Context, s scenario, contenders []contender, o *
 // measureWritten says what is written to the disk for each posted byte: with the history and
 // without it, which then lies in memory, and when every first attempt fails.
 func measureWritten(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-	to, err := startReceiver(ctx)
+	to, err := startReceiver(ctx, o.listen)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (c written) measure(ctx context.Context, binary string, to *receiver, event
 	}
 	err = underLoad(ctx, contender{start: engine{binary: binary, data: data}.start}, to, 1, func(r *running, meter *server.Meter) error {
 		already := to.count.Load()
-		if err := l.post(ctx, r.url); err != nil {
+		if err := l.post(ctx, r.to); err != nil {
 			return err
 		}
 		if err := to.await(ctx, already+int64(events)); err != nil {

@@ -46,7 +46,7 @@ func measureFilled(contents []filled) func(context.Context, scenario, []contende
 			return fmt.Errorf("make a folder: %w", err)
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-		to, err := startReceiver(ctx)
+		to, err := startReceiver(ctx, o.listen)
 		if err != nil {
 			return err
 		}
@@ -67,11 +67,11 @@ func measureFilled(contents []filled) func(context.Context, scenario, []contende
 		results, err := inTurns(s, servers, o, progress, func(c contender) (result figures, err error) {
 			l := deliveryLoad(o.deliveries, to, func(n int64) string { return fill.Topic(int(n) % active[c.name]) })
 			err = underLoad(ctx, c, to, 0, func(r *running, meter *server.Meter) error {
-				idle, err := l.measure(ctx, to, r.url, meter, 1) // a large heap is touched for the first time
+				idle, err := l.measure(ctx, to, r.to, meter, 1) // a large heap is touched for the first time
 				if err != nil {
 					return err
 				}
-				result, err = l.measure(ctx, to, r.url, meter, 1)
+				result, err = l.measure(ctx, to, r.to, meter, 1)
 				result.idle = idle.idle
 				return err
 			})

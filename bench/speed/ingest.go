@@ -26,20 +26,20 @@ type format struct {
 }
 
 var formats = []format{
-	{"NDJSON", "application/x-ndjson", batches("", "\n", "", appendPosition)},
-	{"JSON array", "application/json", batches("[", ",", "]", appendPosition)},
-	{"CloudEvents batch", "application/cloudevents-batch+json", batches("[", ",", "]", appendCloudEvent)},
+	{"NDJSON", "application/x-ndjson", batches(ingestBatch, "", "\n", "", appendPosition)},
+	{"JSON array", "application/json", batches(ingestBatch, "[", ",", "]", appendPosition)},
+	{"CloudEvents batch", "application/cloudevents-batch+json", batches(ingestBatch, "[", ",", "]", appendCloudEvent)},
 }
 
-// batches writes requests of ingestBatch events, no two of which are the same.
-func batches(begin, between, end string, appendOne func([]byte, time.Duration) []byte) func([]byte, int64, time.Time) []byte {
+// batches writes requests of so many events, no two of which are the same.
+func batches(size int64, begin, between, end string, appendOne func([]byte, time.Duration) []byte) func([]byte, int64, time.Time) []byte {
 	return func(b []byte, n int64, _ time.Time) []byte {
 		b = append(b, begin...)
-		for i := range int64(ingestBatch) {
+		for i := range size {
 			if i > 0 {
 				b = append(b, between...)
 			}
-			b = appendOne(b, time.Duration(n*ingestBatch+i))
+			b = appendOne(b, time.Duration(n*size+i))
 		}
 		return append(b, end...)
 	}
@@ -60,7 +60,7 @@ type ingested struct{ accepted, cpu []float64 }
 
 // measureIngest measures the servers, in turns: the yardsticks take no batches.
 func measureIngest(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-	to, err := startReceiver(ctx) // of the traces
+	to, err := startReceiver(ctx, o.listen) // of the traces
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func ingestOnce(ctx context.Context, c contender, to *receiver, f format, events
 	l := load{ingestProducers, events / ingestBatch, 0, f.contentType, f.compose}
 	err := underLoad(ctx, c, to, 0, func(r *running, meter *server.Meter) error {
 		start := time.Now()
-		if err := l.post(ctx, r.url); err != nil {
+		if err := l.post(ctx, r.to); err != nil {
 			return err
 		}
 		took := time.Since(start)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -77,7 +78,7 @@ const (
 // measureLatency measures the server with an empty folder and with an old one, and the
 // straight line, all at half of the rate that the server reaches with one subscription.
 func measureLatency(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-	to, err := startReceiver(ctx)
+	to, err := startReceiver(ctx, o.listen)
 	if err != nil {
 		return err
 	}
@@ -86,34 +87,43 @@ func measureLatency(ctx context.Context, s scenario, contenders []contender, o *
 	if err != nil {
 		return err
 	}
-	rate := most / 2
-	_, _ = fmt.Fprintf(progress, "%s: %.0f events/s; filling a folder\n", s.name, rate)
-	folder, err := os.MkdirTemp("", "pannier-speed-")
-	if err != nil {
-		return fmt.Errorf("make a folder: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	old := filepath.Join(folder, "old")
-	if err := fill.Folder(ctx, old, fill.Content{
-		Subscriptions: oldSubscriptions, Active: oldSubscriptions, Endpoint: to.endpoint(1), Lane: "positions",
-		Events: oldEvents, Records: oldRecords, DueFrom: 2 * time.Hour, DueThrough: 3 * time.Hour,
-	}); err != nil {
-		return err
-	}
-	syscall.Sync() // what was filled is not written while the load is on
-	list := []contender{contenders[0], {name: "old folder", start: engine{binary: contenders[0].binary, data: old}.start}}
-	for _, c := range contenders[1:] {
-		if c.name != bareLoop {
-			list = append(list, c)
+	_, _ = fmt.Fprintf(progress, "%s: %.0f events/s\n", s.name, most/2)
+	list := accepting(contenders)
+	if binary := contenders[0].binary; binary != "" {
+		folder, err := os.MkdirTemp("", "pannier-speed-")
+		if err != nil {
+			return fmt.Errorf("make a folder: %w", err)
 		}
+		defer os.RemoveAll(folder) //nolint:errcheck // nothing follows from it
+		old := engine{binary: binary, data: filepath.Join(folder, "old")}
+		if err := fillOld(ctx, old.data, to); err != nil {
+			return err
+		}
+		list = slices.Insert(list, 1, contender{name: "old folder", start: old.start})
 	}
 	results, err := inTurns(s, list, o, progress, func(c contender) (figures, error) {
-		return steadily(ctx, c, to, pace{topic: topic, rate: rate, length: o.length})
+		return steadily(ctx, c, to, pace{topic: topic, rate: most / 2, length: o.length})
 	})
 	if err == nil {
-		s.title = fmt.Sprintf("%s, %.0f events/s for %v", s.title, rate, o.length)
+		s.title = fmt.Sprintf("%s, %.0f events/s for %v", s.title, most/2, o.length)
 		report(out, s, list, results, delays)
 	}
+	return err
+}
+
+// accepting are the contenders that events are posted to.
+func accepting(contenders []contender) []contender {
+	return slices.DeleteFunc(slices.Clone(contenders), func(c contender) bool { return c.name == bareLoop })
+}
+
+// fillOld fills the lane of the one topic as if it had been in use for a while; nothing of
+// that is due while it is measured.
+func fillOld(ctx context.Context, data string, to *receiver) error {
+	err := fill.Folder(ctx, data, fill.Content{
+		Subscriptions: oldSubscriptions, Active: oldSubscriptions, Endpoint: to.endpoint(1), Lane: "positions",
+		Events: oldEvents, Records: oldRecords, DueFrom: 2 * time.Hour, DueThrough: 3 * time.Hour,
+	})
+	syscall.Sync() // what was filled is not written while the load is on
 	return err
 }
 
@@ -130,11 +140,11 @@ func steadily(ctx context.Context, c contender, to *receiver, p pace) (figures, 
 	var result figures
 	err := underLoad(ctx, c, to, 1, func(r *running, meter *server.Meter) (err error) {
 		if p.beside != nil {
-			stop := p.beside.start(ctx, r.url)
+			stop := p.beside.start(ctx, r.to)
 			defer func() { err = errors.Join(err, stop()) }()
 		}
-		if _, err = p.once(ctx, to, r.url, meter, latencyWarmUp); err == nil {
-			result, err = p.once(ctx, to, r.url, meter, p.length)
+		if _, err = p.once(ctx, to, r.to, meter, latencyWarmUp); err == nil {
+			result, err = p.once(ctx, to, r.to, meter, p.length)
 		}
 		return err
 	})
@@ -142,12 +152,12 @@ func steadily(ctx context.Context, c contender, to *receiver, p pace) (figures, 
 	return result, err
 }
 
-func (p pace) once(ctx context.Context, to *receiver, url string, meter *server.Meter, length time.Duration) (figures, error) {
+func (p pace) once(ctx context.Context, to *receiver, at address, meter *server.Meter, length time.Duration) (figures, error) {
 	w := &watch{}
 	to.watch.Store(w)
 	l := deliveryLoad(int(p.rate*length.Seconds()), to, func(int64) string { return p.topic })
 	l.rate = p.rate
-	result, err := l.measure(ctx, to, url, meter, 1)
+	result, err := l.measure(ctx, to, at, meter, 1)
 	result.latency = w.latencies()
 	return result, err
 }

@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -41,6 +42,8 @@ type options struct {
 	alone      bool          // without the yardsticks
 	rate       float64       // of latency, events/s; 0: measured
 	length     time.Duration // of each run at a rate
+	listen     string        // where the receiver is
+	other      other         // measured instead of the server; its URL is "" when there is none
 	plots      string        // where plots are drawn; "": nowhere
 	scenarios  []scenario
 }
@@ -73,6 +76,14 @@ func parseOptions(arguments []string, progress io.Writer) (*options, error) {
 	f.BoolVar(&o.alone, "alone", false, "leave the yardsticks out")
 	f.Float64Var(&o.rate, "rate", 0, "events a second of latency (0: half of the rate with one subscription)")
 	f.DurationVar(&o.length, "for", 20*time.Second, "how long each run at a rate takes")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "where the receiver takes deliveries, at /0, /1 and so on")
+	f.StringVar(&o.other.to.url, "url", "", "post to this engine instead, which delivers to the receiver already")
+	f.IntVar(&o.other.pid, "pid", 0, "the process of the engine at --url")
+	f.StringVar(&o.other.to.template, "template", "", "the body that the engine at --url wants, with "+eventMark+" for the event")
+	f.Func("header", "a header that the engine at --url wants, as \"Name: value\"; may be repeated", func(header string) error {
+		o.other.to.headers = append(o.other.to.headers, header)
+		return nil
+	})
 	f.StringVar(&o.plots, "plots", "", "draw the plots of fanouts, loads and registered into this folder")
 	f.Usage = func() {
 		_, _ = fmt.Fprintln(progress, "speed [flags] [scenario ...]; the scenarios are", strings.Join(names(scenarios), ", "))
@@ -107,7 +118,22 @@ func parseOptions(arguments []string, progress io.Writer) (*options, error) {
 		}
 		o.scenarios = append(o.scenarios, scenarios[i])
 	}
-	return o, nil
+	return o, o.checkOther()
+}
+
+func (o *options) checkOther() error {
+	switch {
+	case o.other.to.url == "":
+		return nil
+	case o.other.pid <= 0:
+		return errors.New("--pid: must be given with --url")
+	case slices.ContainsFunc(o.scenarios, func(s scenario) bool { return s.own }):
+		return errors.New("--url: only scenarios that do not start servers of their own can be asked for")
+	case o.other.to.template != "" && !strings.Contains(o.other.to.template, eventMark):
+		return fmt.Errorf("--template: must hold %s", eventMark)
+	default:
+		return nil
+	}
 }
 
 func measure(ctx context.Context, o *options, out, progress io.Writer) error {

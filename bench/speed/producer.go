@@ -54,10 +54,10 @@ type load struct {
 }
 
 // post posts all of it.
-func (l load) post(ctx context.Context, url string) error {
+func (l load) post(ctx context.Context, to address) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	client := newPoster(url)
+	client := newPoster(to)
 	defer client.http.CloseIdleConnections()
 	start := time.Now()
 	var taken atomic.Int64
@@ -78,10 +78,10 @@ func (l load) post(ctx context.Context, url string) error {
 }
 
 // start begins to post; stop ends that and gives what went wrong.
-func (l load) start(ctx context.Context, url string) (stop func() error) {
+func (l load) start(ctx context.Context, to address) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- l.post(ctx, url) }()
+	go func() { ended <- l.post(ctx, to) }()
 	return func() error {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
@@ -110,14 +110,25 @@ func (l load) await(ctx context.Context, start time.Time, n int64) (from time.Ti
 	return time.Now()
 }
 
-// poster posts to one URL. Safe for concurrent use.
+// address is where events are posted, and how.
+type address struct {
+	url      string   // "": the program sends by itself
+	headers  []string // "Name: value"
+	template string   // with eventMark where the event goes; "": it is the body
+}
+
+// eventMark stands for the event in the body that another engine wants.
+const eventMark = "EVENT"
+
+// poster posts to one address. Safe for concurrent use.
 type poster struct {
-	url  string
+	address
+
 	http *fasthttp.Client
 }
 
-func newPoster(url string) *poster {
-	return &poster{url: url, http: &fasthttp.Client{
+func newPoster(to address) *poster {
+	return &poster{address: to, http: &fasthttp.Client{
 		MaxConnsPerHost: producers, ReadTimeout: stalledAfter, WriteTimeout: stalledAfter, NoDefaultUserAgentHeader: true,
 	}}
 }
@@ -129,11 +140,18 @@ func (p *poster) post(body []byte, contentType string) error {
 	request.Header.SetMethod(fasthttp.MethodPost)
 	request.Header.SetContentType(contentType)
 	request.SetRequestURI(p.url)
+	for _, header := range p.headers {
+		name, value, _ := strings.Cut(header, ":")
+		request.Header.Set(name, strings.TrimSpace(value))
+	}
+	if p.template != "" {
+		body = []byte(strings.Replace(p.template, eventMark, string(body), 1))
+	}
 	request.SetBodyRaw(body)
 	if err := p.http.Do(request, response); err != nil {
 		return fmt.Errorf("post: %w", err)
 	}
-	if response.StatusCode() != fasthttp.StatusAccepted {
+	if response.StatusCode()/100 != 2 {
 		return fmt.Errorf("post: status %d: %s", response.StatusCode(), response.Body())
 	}
 	return nil

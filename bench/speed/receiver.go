@@ -35,9 +35,9 @@ const (
 	downPath = "/down"
 )
 
-func startReceiver(ctx context.Context) (*receiver, error) {
+func startReceiver(ctx context.Context, listen string) (*receiver, error) {
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	listener, err := config.Listen(ctx, "tcp", listen)
 	if err != nil {
 		return nil, fmt.Errorf("start the receiver: %w", err)
 	}

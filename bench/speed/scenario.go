@@ -14,23 +14,24 @@ import (
 type scenario struct {
 	name, title string
 	measure     func(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) error
-	fanout      int // subscriptions of every event
+	fanout      int  // subscriptions of every event
+	own         bool // it starts servers of its own: another engine cannot be measured
 }
 
 var scenarios = []scenario{
-	{"one", "one subscription, 64 producers, one event of 600 bytes a request", measureDelivery, 1},
-	{"fanout100", "100 subscriptions of every event", measureDelivery, 100},
-	{"fanout1000", "1,000 subscriptions of every event", measureDelivery, 1000},
-	{"fanouts", "deliveries against fan-out", measureFanouts, 0},
-	{"ingest", "events accepted, 1,000 of 600 bytes a request, nobody subscribed", measureIngest, 0},
-	{registeredName, "subscriptions registered, of which 1,000 take turns to get an event", measureFilled(registered), 1},
-	{"retained", "events retained", measureFilled(retained), 1},
-	{"latency", "from post to receipt at half of what the server delivers at most", measureLatency, 1},
-	{"loads", "latency from post to receipt against load", measureLoads, 1},
-	{"isolated", "from post to receipt at 5,000 events/s, beside an endpoint that takes 5 s for each of them", measureTrouble(beside), 1},
-	{"backlog", "deliveries to endpoints that are down", measureBacklog, backlogFanout},
-	{"written", "bytes written to the disk", measureWritten, 1},
-	{"lanes", "from post to receipt of 500 trips/s, beside 5,000 positions/s to an endpoint that takes 3,200", measureTrouble(flooded), 1},
+	{"one", "one subscription, 64 producers, one event of 600 bytes a request", measureDelivery, 1, false},
+	{"fanout100", "100 subscriptions of every event", measureDelivery, 100, false},
+	{"fanout1000", "1,000 subscriptions of every event", measureDelivery, 1000, false},
+	{"fanouts", "deliveries against fan-out", measureFanouts, 0, false},
+	{"ingest", "events accepted, 1,000 of 600 bytes a request, nobody subscribed", measureIngest, 0, true},
+	{registeredName, "subscriptions registered, of which 1,000 take turns to get an event", measureFilled(registered), 1, true},
+	{"retained", "events retained", measureFilled(retained), 1, true},
+	{"latency", "from post to receipt at half of what the server delivers at most", measureLatency, 1, false},
+	{"loads", "latency from post to receipt against load", measureLoads, 1, false},
+	{"isolated", "from post to receipt at 5,000 events/s, beside an endpoint that takes 5 s for each of them", measureTrouble(beside), 1, true},
+	{"backlog", "deliveries to endpoints that are down", measureBacklog, backlogFanout, true},
+	{"written", "bytes written to the disk", measureWritten, 1, true},
+	{"lanes", "from post to receipt of 500 trips/s, beside 5,000 positions/s to an endpoint that takes 3,200", measureTrouble(flooded), 1, true},
 }
 
 func names(list []scenario) []string {
@@ -61,7 +62,7 @@ func (f figures) String() string {
 
 // measureDelivery measures all contenders.
 func measureDelivery(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-	to, err := startReceiver(ctx)
+	to, err := startReceiver(ctx, o.listen)
 	if err != nil {
 		return err
 	}
@@ -104,21 +105,21 @@ func deliveryLoad(events int, to *receiver, of func(n int64) string) load {
 func once(ctx context.Context, which contender, to *receiver, fanout int, l load) (figures, error) {
 	var result figures
 	err := underLoad(ctx, which, to, fanout, func(r *running, meter *server.Meter) (err error) {
-		result, err = l.measure(ctx, to, r.url, meter, fanout)
+		result, err = l.measure(ctx, to, r.to, meter, fanout)
 		return err
 	})
 	return result, err
 }
 
 // measure posts the load, waits for its deliveries and says what that took.
-func (l load) measure(ctx context.Context, to *receiver, url string, meter *server.Meter, fanout int) (figures, error) {
+func (l load) measure(ctx context.Context, to *receiver, at address, meter *server.Meter, fanout int) (figures, error) {
 	before, err := meter.Read()
 	if err != nil {
 		return figures{}, err
 	}
 	start, already := time.Since(to.begin), to.count.Load()
-	if url != "" {
-		if err := l.post(ctx, url); err != nil {
+	if at.url != "" {
+		if err := l.post(ctx, at); err != nil {
 			return figures{}, err
 		}
 	}

@@ -42,7 +42,7 @@ func (s series) show(out io.Writer, folder, name string) error {
 	for i, x := range s.at {
 		_, _ = fmt.Fprintf(w, "%.0f\t", x)
 		for _, l := range s.lines {
-			_, _ = fmt.Fprintf(w, "%.4g\t", l.values[i])
+			_, _ = fmt.Fprintf(w, "%.5g\t", l.values[i])
 		}
 		_, _ = fmt.Fprintln(w)
 	}

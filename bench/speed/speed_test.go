@@ -38,7 +38,7 @@ func TestMedian(t *testing.T) {
 func TestParseOptions(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ arguments, want, err string }{
-		{"", "one fanout100 fanout1000 ingest registered retained latency isolated lanes", ""},
+		{"", "one fanout100 fanout1000 fanouts ingest registered retained latency loads isolated backlog written lanes", ""},
 		{"--runs 1 fanout100 one", "fanout100 one", ""},
 		{"--runs 0", "", "--runs"},
 		{"--runs 101", "", "--runs"},
@@ -49,6 +49,10 @@ func TestParseOptions(t *testing.T) {
 		{"--rate 100001", "", "--rate"},
 		{"--for 999ms", "", "--for"},
 		{"--for 1h1s", "", "--for"},
+		{"--url http://x one", "", "--pid"},
+		{"--url http://x --pid 7", "", "--url"},
+		{"--url http://x --pid 7 --template {} one", "", "--template"},
+		{"--url http://x --pid 7 --template {EVENT} one", "one", ""},
 		{"two", "", `no scenario "two"`},
 	} {
 		o, err := parseOptions(strings.Fields(test.arguments), io.Discard)

@@ -18,8 +18,8 @@ type trouble struct {
 
 const tripTopic = "trip.created"
 
-// flood posts 5,000 positions a second, five requests of 1,000.
-var flood = load{ingestProducers, math.MaxInt, 5, "application/x-ndjson", batches("", "\n", "", appendUnmarked)}
+// flood posts 5,000 positions a second, fifty requests of 100.
+var flood = load{ingestProducers, math.MaxInt, 50, "application/x-ndjson", batches(100, "", "\n", "", appendUnmarked)}
 
 // appendUnmarked writes a position that does not say when it was posted.
 func appendUnmarked(b []byte, _ time.Duration) []byte {
@@ -49,7 +49,7 @@ var (
 // measureTrouble measures the server without trouble and with it, in turns.
 func measureTrouble(q question) func(context.Context, scenario, []contender, *options, io.Writer, io.Writer) error {
 	return func(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-		to, err := startReceiver(ctx)
+		to, err := startReceiver(ctx, o.listen)
 		if err != nil {
 			return err
 		}
