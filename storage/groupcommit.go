@@ -9,9 +9,12 @@ import (
 )
 
 // maxSpareBytes is the largest buffer that is kept for the next group whatever is in it. A
-// larger one is kept while groups fill a quarter of it, so that a journal of large requests
+// larger one is kept while groups fill a part of it, so that a journal of large requests
 // does not grow one again and again; the first small group gives it back.
-const maxSpareBytes = 1 << 20
+const (
+	maxSpareBytes = 1 << 20
+	spareShare    = 32
+)
 
 // group is what goes to the disk with one sync. While one is written the next gathers, so
 // that the busier the journal is, the more requests share a sync, and an idle one never
@@ -45,7 +48,7 @@ func (g *group) add(r engine.Record, seed uint32, sequence, synced uint64, at in
 
 // emptied gives the group's memory for the next one.
 func (g *group) emptied() group {
-	if cap(g.frames) > maxSpareBytes && len(g.frames) < cap(g.frames)/4 {
+	if cap(g.frames) > maxSpareBytes && len(g.frames) < cap(g.frames)/spareShare {
 		return group{}
 	}
 	clear(g.dones)

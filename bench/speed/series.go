@@ -27,8 +27,8 @@ type line struct {
 
 // The size of a plot.
 const (
-	plotWidth  = 18 * vg.Centimeter
-	plotHeight = 10 * vg.Centimeter
+	plotWidth  = 7 * vg.Inch
+	plotHeight = 4 * vg.Inch
 )
 
 // show prints the table and, unless folder is "", draws the plot into a file of that name.
