@@ -29,6 +29,8 @@ type line struct {
 const (
 	plotWidth  = 7 * vg.Inch
 	plotHeight = 4 * vg.Inch
+	// legendShare of the height is for the legend.
+	legendShare = 0.3
 )
 
 // show prints the table and, unless folder is "", draws the plot into a file of that name.
@@ -60,7 +62,7 @@ func (s series) draw(path string) error {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = s.title, s.x, s.y
 	p.Y.Min = 0
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left = true, true
 	if s.logarithmic {
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 	}
@@ -77,6 +79,7 @@ func (s series) draw(path string) error {
 	if err := plotutil.AddLinePoints(p, lines...); err != nil {
 		return err
 	}
+	p.Y.Max *= 1 + legendShare // room above the lines
 	p.Add(plotter.NewGrid())
 	return p.Save(plotWidth, plotHeight, path)
 }
