@@ -80,7 +80,7 @@ func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
 		event := l.buffer[0]
 		l.buffer[0] = nil
 		l.buffer = l.buffer[1:]
-		m.beginFirst(l, event, time.Time{}, now, probe)
+		m.beginFirst(l, event, false, now, now, probe)
 		return true
 	}
 	m.read(l)
@@ -89,7 +89,10 @@ func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
 	if !found {
 		return false
 	}
-	m.beginFirst(l, event, since, now, probe)
+	if since.IsZero() {
+		since = now // it came between the two looks
+	}
+	m.beginFirst(l, event, true, since, now, probe)
 	return true
 }
 
@@ -129,15 +132,12 @@ func (m *Machine) waitsIn(l *lane) bool {
 	return l.unread() != nil
 }
 
-// beginFirst begins a first attempt; since is when the mailbox got the event, or zero for
-// one from the journal.
-func (m *Machine) beginFirst(l *lane, event *engine.Event, since, now time.Time, probe bool) {
+// beginFirst begins a first attempt; live tells that the event came by mailbox, since when it
+// is in memory.
+func (m *Machine) beginFirst(l *lane, event *engine.Event, live bool, since, now time.Time, probe bool) {
 	f := &flight{
-		key: event.Key(), event: event, lane: l, live: !since.IsZero(), since: since, started: now, probe: probe,
+		key: event.Key(), event: event, lane: l, live: live, since: since, started: now, probe: probe,
 		record: engine.RetryRecord{Subscription: m.sub.ID, Key: event.Key()},
-	}
-	if !f.live {
-		f.since = now
 	}
 	l.inFlight++
 	m.noteSlow(f.since.Add(engine.SpillAfter))
