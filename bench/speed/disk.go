@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -25,23 +23,14 @@ const (
 
 // measureBacklog lets deliveries pile up to an endpoint that is down, more and more, and says
 // what that takes of memory and of disk.
-func measureBacklog(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-	to, err := startReceiver(ctx, o.listen)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, to.close()) }()
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(w, "\n%s: %s\ndeliveries due\tmemory, MiB\tat most, MiB\tdisk, MiB\n", s.name, s.title)
+func measureBacklog(ctx context.Context, t *trial) error {
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(w, "\n%s: %s\ndeliveries due\tmemory, MiB\tat most, MiB\tdisk, MiB\n", t.name, t.title)
 	for _, deliveries := range []int{50_000, 500_000, 5_000_000} {
-		_, _ = fmt.Fprintf(progress, "%s: %d deliveries\n", s.name, deliveries)
-		folder, err := os.MkdirTemp("", "pannier-speed-")
-		if err != nil {
-			return fmt.Errorf("make a folder: %w", err)
-		}
-		c := engine{binary: contenders[0].binary, data: filepath.Join(folder, "data"), path: downPath}
-		err = underLoad(ctx, contender{start: c.start}, to, backlogFanout, func(r *running, meter *server.Meter) error {
-			l := load{ingestProducers, deliveries / backlogFanout / ingestBatch, 0, formats[0].contentType, formats[0].compose}
+		_, _ = fmt.Fprintf(t.progress, "%s: %d deliveries\n", t.name, deliveries)
+		c := engine{binary: t.contenders[0].binary, data: filepath.Join(t.folder, fmt.Sprint(deliveries)), path: downPath}
+		err := underLoad(ctx, contender{start: c.start}, t.to, backlogFanout, func(r *running, meter *server.Meter) error {
+			l := formats[0].load(deliveries / backlogFanout)
 			if err := l.post(ctx, r.to); err != nil {
 				return err
 			}
@@ -58,7 +47,7 @@ func measureBacklog(ctx context.Context, s scenario, contenders []contender, o *
 			_, _ = fmt.Fprintf(w, "%d\t%d\t%d\t%d\n", deliveries, used.RSSAnon>>20, used.RSSAnonPeak>>20, disk>>20)
 			return err
 		})
-		if err := errors.Join(err, os.RemoveAll(folder)); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -67,17 +56,12 @@ func measureBacklog(ctx context.Context, s scenario, contenders []contender, o *
 
 // measureWritten says what is written to the disk for each posted byte: with the history and
 // without it, which then lies in memory, and when every first attempt fails.
-func measureWritten(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-	to, err := startReceiver(ctx, o.listen)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, to.close()) }()
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(w, "\n%s: %s; %d events of %d bytes\n\twritten / posted bytes\tbytes an event\n", s.name, s.title, o.deliveries, eventBytes)
+func measureWritten(ctx context.Context, t *trial) error {
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(w, "\n%s: %s; at most %d events of %d bytes\n\twritten / posted bytes\tbytes an event\n", t.name, t.title, t.deliveries, eventBytes)
 	for _, c := range writing {
-		_, _ = fmt.Fprintf(progress, "%s: %s\n", s.name, c.name)
-		used, err := c.measure(ctx, contenders[0].binary, to, min(o.deliveries, c.most))
+		_, _ = fmt.Fprintf(t.progress, "%s: %s\n", t.name, c.name)
+		used, err := c.measure(ctx, t)
 		if err != nil {
 			return err
 		}
@@ -100,7 +84,7 @@ var writing = []written{
 	{"the same without the history", maxDeliveries, false, true, false},
 	{"1,000 events a request, without the history", maxDeliveries, false, true, true},
 	{"one event a request, each first attempt fails", manyFailures, true, false, false},
-	{"the same without the history", manyFailures, true, true, false},
+	{"the same, without the history", manyFailures, true, true, false},
 }
 
 // manyFailures is how many events fail once: a subscription has 10,000 retry records at
@@ -108,23 +92,33 @@ var writing = []written{
 const manyFailures = 20_000
 
 // measure gives the bytes written for each event.
-func (c written) measure(ctx context.Context, binary string, to *receiver, events int) (used float64, err error) {
-	data, clean, err := dataFolder(c.memory)
-	if err != nil {
-		return 0, err
+func (c written) measure(ctx context.Context, t *trial) (used float64, err error) {
+	data := filepath.Join(t.folder, c.name)
+	if c.memory {
+		history, err := os.MkdirTemp(memoryFolder, "pannier-speed-")
+		if err != nil {
+			return 0, fmt.Errorf("put the history into memory: %w", err)
+		}
+		defer os.RemoveAll(history) //nolint:errcheck // nothing follows from it
+		if err := fill.Empty(data); err != nil {
+			return 0, err
+		}
+		if err := os.Symlink(history, filepath.Join(data, "history")); err != nil {
+			return 0, fmt.Errorf("put the history into memory: %w", err)
+		}
 	}
-	defer func() { err = errors.Join(err, clean()) }()
-	to.failFirst.Store(c.fails)
-	l := deliveryLoad(events, to, func(int64) string { return topic })
+	events := min(t.deliveries, c.most)
+	t.to.failFirst.Store(c.fails)
+	l := deliveryLoad(events, t.to, func(int64) string { return topic })
 	if c.batch {
-		l = load{ingestProducers, events / ingestBatch, 0, formats[0].contentType, formats[0].compose}
+		l = formats[0].load(events)
 	}
-	err = underLoad(ctx, contender{start: engine{binary: binary, data: data}.start}, to, 1, func(r *running, meter *server.Meter) error {
-		already := to.count.Load()
+	err = underLoad(ctx, contender{start: engine{binary: t.contenders[0].binary, data: data}.start}, t.to, 1, func(r *running, meter *server.Meter) error {
+		already := t.to.count.Load()
 		if err := l.post(ctx, r.to); err != nil {
 			return err
 		}
-		if err := to.await(ctx, already+int64(events)); err != nil {
+		if err := t.to.await(ctx, already+int64(events)); err != nil {
 			return err
 		}
 		reading, err := meter.Read()
@@ -132,28 +126,4 @@ func (c written) measure(ctx context.Context, binary string, to *receiver, event
 		return err
 	})
 	return used, err
-}
-
-// dataFolder makes a folder for a server, its history in memory or not.
-func dataFolder(historyInMemory bool) (data string, clean func() error, err error) {
-	folder, err := os.MkdirTemp("", "pannier-speed-")
-	if err != nil {
-		return "", nil, fmt.Errorf("make a folder: %w", err)
-	}
-	data = filepath.Join(folder, "data")
-	clean = func() error { return os.RemoveAll(folder) }
-	if !historyInMemory {
-		return data, clean, nil
-	}
-	memory, err := os.MkdirTemp(memoryFolder, "pannier-speed-")
-	if err == nil {
-		clean = func() error { return errors.Join(os.RemoveAll(folder), os.RemoveAll(memory)) }
-		if err = fill.Empty(data); err == nil {
-			err = os.Symlink(memory, filepath.Join(data, "history"))
-		}
-	}
-	if err != nil {
-		return "", nil, errors.Join(fmt.Errorf("put the history into memory: %w", err), clean())
-	}
-	return data, clean, nil
 }

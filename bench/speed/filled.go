@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"syscall"
 
@@ -39,39 +37,29 @@ var (
 
 // measureFilled measures the server with each content of its folder, in turns. A folder is
 // filled once and keeps what the runs before have added.
-func measureFilled(contents []filled) func(context.Context, scenario, []contender, *options, io.Writer, io.Writer) error {
-	return func(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-		folder, err := os.MkdirTemp("", "pannier-speed-")
-		if err != nil {
-			return fmt.Errorf("make a folder: %w", err)
-		}
-		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-		to, err := startReceiver(ctx, o.listen)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, to.close()) }()
+func measureFilled(contents []filled) func(context.Context, *trial) error {
+	return func(ctx context.Context, t *trial) error {
 		servers := make([]contender, len(contents))
 		active := make(map[string]int)
 		for i, c := range contents {
-			_, _ = fmt.Fprintf(progress, "%s: filling a folder, %s\n", s.name, c.name)
-			data := filepath.Join(folder, fmt.Sprint(i))
-			c.content.Endpoint = to.endpoint(0)
+			_, _ = fmt.Fprintf(t.progress, "%s: filling a folder, %s\n", t.name, c.name)
+			data := filepath.Join(t.folder, fmt.Sprint(i))
+			c.content.Endpoint = t.to.endpoint(0)
 			if err := fill.Folder(ctx, data, c.content); err != nil {
 				return err
 			}
-			servers[i] = contender{name: c.name, start: engine{binary: contenders[0].binary, data: data}.start}
+			servers[i] = contender{name: c.name, start: engine{binary: t.contenders[0].binary, data: data}.start}
 			active[c.name] = c.content.Active
 		}
 		syscall.Sync() // what was filled is not written while the load is on
-		results, err := inTurns(s, servers, o, progress, func(c contender) (result figures, err error) {
-			l := deliveryLoad(o.deliveries, to, func(n int64) string { return fill.Topic(int(n) % active[c.name]) })
-			err = underLoad(ctx, c, to, 0, func(r *running, meter *server.Meter) error {
-				idle, err := l.measure(ctx, to, r.to, meter, 1) // a large heap is touched for the first time
+		results, err := t.inTurns(servers, func(c contender) (result figures, err error) {
+			l := deliveryLoad(t.deliveries, t.to, func(n int64) string { return fill.Topic(int(n) % active[c.name]) })
+			err = underLoad(ctx, c, t.to, 0, func(r *running, meter *server.Meter) error {
+				idle, err := l.measure(ctx, t.to, r.to, meter, 1) // a large heap is touched for the first time
 				if err != nil {
 					return err
 				}
-				result, err = l.measure(ctx, to, r.to, meter, 1)
+				result, err = l.measure(ctx, t.to, r.to, meter, 1)
 				result.idle = idle.idle
 				return err
 			})
@@ -80,14 +68,14 @@ func measureFilled(contents []filled) func(context.Context, scenario, []contende
 		if err != nil {
 			return err
 		}
-		report(out, s, servers, results, costs)
-		return plotFilled(s, contents, results, o)
+		report(t.out, t.scenario, servers, results, costs)
+		return t.plotFilled(contents, results)
 	}
 }
 
 // plotFilled draws the deliveries against the registrations.
-func plotFilled(s scenario, contents []filled, results [][]figures, o *options) error {
-	if s.name != registeredName || o.plots == "" {
+func (t *trial) plotFilled(contents []filled, results [][]figures) error {
+	if t.name != registeredName || t.plots == "" {
 		return nil
 	}
 	curve := series{
@@ -97,5 +85,5 @@ func plotFilled(s scenario, contents []filled, results [][]figures, o *options) 
 	for i, c := range contents {
 		curve.add(float64(c.content.Subscriptions), []contender{{name: "engine"}}, results[i:i+1], func(f figures) float64 { return f.delivered })
 	}
-	return curve.show(io.Discard, o.plots, s.name)
+	return curve.show(io.Discard, t.plots, t.name)
 }

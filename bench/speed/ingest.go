@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -29,6 +27,11 @@ var formats = []format{
 	{"NDJSON", "application/x-ndjson", batches(ingestBatch, "", "\n", "", appendPosition)},
 	{"JSON array", "application/json", batches(ingestBatch, "[", ",", "]", appendPosition)},
 	{"CloudEvents batch", "application/cloudevents-batch+json", batches(ingestBatch, "[", ",", "]", appendCloudEvent)},
+}
+
+// load is so many events, ingestBatch a request.
+func (f format) load(events int) load {
+	return load{ingestProducers, events / ingestBatch, 0, f.contentType, f.compose}
 }
 
 // batches writes requests of so many events, no two of which are the same.
@@ -59,32 +62,27 @@ func appendCloudEvent(b []byte, posted time.Duration) []byte {
 type ingested struct{ accepted, cpu []float64 }
 
 // measureIngest measures the servers, in turns: the yardsticks take no batches.
-func measureIngest(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-	to, err := startReceiver(ctx, o.listen) // of the traces
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, to.close()) }()
-	servers := contenders[:1]
-	if o.before != "" {
-		servers = contenders[:2]
+func measureIngest(ctx context.Context, t *trial) error {
+	servers := t.contenders[:1]
+	if t.before != "" {
+		servers = t.contenders[:2]
 	}
 	results := make([]ingested, len(servers)*len(formats))
-	for n := range o.runs {
+	for n := range t.runs {
 		for i, f := range formats {
 			for k, c := range servers {
-				figures, err := ingestOnce(ctx, c, to, f, o.events)
+				figures, err := ingestOnce(ctx, c, t.to, f, t.events)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", c.name, f.name, err)
 				}
-				_, _ = fmt.Fprintf(progress, "%s, run %d, %s, %s: %.0f accepted/s\n", s.name, n+1, c.name, f.name, figures.accepted)
+				_, _ = fmt.Fprintf(t.progress, "%s, run %d, %s, %s: %.0f accepted/s\n", t.name, n+1, c.name, f.name, figures.accepted)
 				r := &results[k*len(formats)+i]
 				r.accepted, r.cpu = append(r.accepted, figures.accepted), append(r.cpu, figures.cpu)
 			}
 		}
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(w, "\n%s: %s; medians of %d runs\n\taccepted/s\tCPU s per 1,000\tof NDJSON\n", s.name, s.title, o.runs)
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(w, "\n%s: %s; medians of %d runs\n\taccepted/s\tCPU s per 1,000\tof NDJSON\n", t.name, t.title, t.runs)
 	for n, r := range results {
 		first := results[n/len(formats)*len(formats)]
 		_, _ = fmt.Fprintf(w, "%s, %s\t%.0f\t%.4f\t%.2f\n", servers[n/len(formats)].name, formats[n%len(formats)].name,
@@ -97,7 +95,7 @@ func measureIngest(ctx context.Context, s scenario, contenders []contender, o *o
 // its events are synced.
 func ingestOnce(ctx context.Context, c contender, to *receiver, f format, events int) (figures, error) {
 	var result figures
-	l := load{ingestProducers, events / ingestBatch, 0, f.contentType, f.compose}
+	l := f.load(events)
 	err := underLoad(ctx, c, to, 0, func(r *running, meter *server.Meter) error {
 		start := time.Now()
 		if err := l.post(ctx, r.to); err != nil {

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -77,36 +75,26 @@ const (
 
 // measureLatency measures the server with an empty folder and with an old one, and the
 // straight line, all at half of the rate that the server reaches with one subscription.
-func measureLatency(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-	to, err := startReceiver(ctx, o.listen)
+func measureLatency(ctx context.Context, t *trial) error {
+	most, err := t.mostDelivered(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, to.close()) }()
-	most, err := mostDelivered(ctx, contenders[0], to, o)
-	if err != nil {
-		return err
-	}
-	_, _ = fmt.Fprintf(progress, "%s: %.0f events/s\n", s.name, most/2)
-	list := accepting(contenders)
-	if binary := contenders[0].binary; binary != "" {
-		folder, err := os.MkdirTemp("", "pannier-speed-")
-		if err != nil {
-			return fmt.Errorf("make a folder: %w", err)
-		}
-		defer os.RemoveAll(folder) //nolint:errcheck // nothing follows from it
-		old := engine{binary: binary, data: filepath.Join(folder, "old")}
-		if err := fillOld(ctx, old.data, to); err != nil {
+	_, _ = fmt.Fprintf(t.progress, "%s: %.0f events/s\n", t.name, most/2)
+	list := accepting(t.contenders)
+	if binary := t.contenders[0].binary; binary != "" {
+		old := engine{binary: binary, data: filepath.Join(t.folder, "old")}
+		if err := fillOld(ctx, old.data, t.to); err != nil {
 			return err
 		}
 		list = slices.Insert(list, 1, contender{name: "old folder", start: old.start})
 	}
-	results, err := inTurns(s, list, o, progress, func(c contender) (figures, error) {
-		return steadily(ctx, c, to, pace{topic: topic, rate: most / 2, length: o.length})
+	results, err := t.inTurns(list, func(c contender) (figures, error) {
+		return steadily(ctx, c, t.to, pace{topic: topic, rate: most / 2, length: t.length})
 	})
 	if err == nil {
-		s.title = fmt.Sprintf("%s, %.0f events/s for %v", s.title, most/2, o.length)
-		report(out, s, list, results, delays)
+		t.title = fmt.Sprintf("%s, %.0f events/s for %v", t.title, most/2, t.length)
+		report(t.out, t.scenario, list, results, delays)
 	}
 	return err
 }

@@ -147,7 +147,8 @@ func measure(ctx context.Context, o *options, out, progress io.Writer) error {
 		return err
 	}
 	for _, s := range o.scenarios {
-		if err := s.measure(ctx, s, contenders, o, out, progress); err != nil {
+		t := &trial{scenario: s, options: o, contenders: contenders, out: out, progress: progress}
+		if err := t.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}

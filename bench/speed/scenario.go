@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"pannier/bench/load/server"
@@ -13,7 +14,7 @@ import (
 // scenario is one question.
 type scenario struct {
 	name, title string
-	measure     func(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) error
+	measure     func(ctx context.Context, t *trial) error
 	fanout      int  // subscriptions of every event
 	own         bool // it starts servers of its own: another engine cannot be measured
 }
@@ -32,6 +33,30 @@ var scenarios = []scenario{
 	{"backlog", "deliveries to endpoints that are down", measureBacklog, backlogFanout, true},
 	{"written", "bytes written to the disk", measureWritten, 1, true},
 	{"lanes", "from post to receipt of 500 trips/s, beside 5,000 positions/s to an endpoint that takes 3,200", measureTrouble(flooded), 1, true},
+}
+
+// trial is a scenario that is measured.
+type trial struct {
+	scenario
+	*options
+
+	contenders    []contender
+	to            *receiver
+	folder        string // for what it needs
+	out, progress io.Writer
+}
+
+// run measures it, with a receiver of its own.
+func (t *trial) run(ctx context.Context) (err error) {
+	if t.to, err = startReceiver(ctx, t.listen); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.to.close()) }()
+	if t.folder, err = os.MkdirTemp("", "pannier-speed-"); err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(t.folder)) }()
+	return t.measure(ctx, t)
 }
 
 func names(list []scenario) []string {
@@ -61,33 +86,28 @@ func (f figures) String() string {
 }
 
 // measureDelivery measures all contenders.
-func measureDelivery(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-	to, err := startReceiver(ctx, o.listen)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, to.close()) }()
-	l := deliveryLoad(o.deliveries/s.fanout, to, func(int64) string { return topic })
-	results, err := inTurns(s, contenders, o, progress, func(c contender) (figures, error) {
-		return once(ctx, c, to, s.fanout, l)
+func measureDelivery(ctx context.Context, t *trial) error {
+	l := deliveryLoad(t.deliveries/t.fanout, t.to, func(int64) string { return topic })
+	results, err := t.inTurns(t.contenders, func(c contender) (figures, error) {
+		return once(ctx, c, t.to, t.fanout, l)
 	})
 	if err == nil {
-		report(out, s, contenders, results, costs)
+		report(t.out, t.scenario, t.contenders, results, costs)
 	}
 	return err
 }
 
 // inTurns measures every contender as often as there are runs, in changing order.
-func inTurns(s scenario, contenders []contender, o *options, progress io.Writer, measure func(contender) (figures, error)) ([][]figures, error) {
+func (t *trial) inTurns(contenders []contender, measure func(contender) (figures, error)) ([][]figures, error) {
 	results := make([][]figures, len(contenders))
-	for n := range o.runs {
+	for n := range t.runs {
 		for i := range contenders {
 			c := (n + i) % len(contenders) // nobody is always first
 			f, err := measure(contenders[c])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", contenders[c].name, err)
 			}
-			_, _ = fmt.Fprintf(progress, "%s, run %d, %s: %s\n", s.name, n+1, contenders[c].name, f)
+			_, _ = fmt.Fprintf(t.progress, "%s, run %d, %s: %s\n", t.name, n+1, contenders[c].name, f)
 			results[c] = append(results[c], f)
 		}
 	}

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"time"
 )
@@ -47,28 +45,23 @@ var (
 )
 
 // measureTrouble measures the server without trouble and with it, in turns.
-func measureTrouble(q question) func(context.Context, scenario, []contender, *options, io.Writer, io.Writer) error {
-	return func(ctx context.Context, s scenario, contenders []contender, o *options, out, progress io.Writer) (err error) {
-		to, err := startReceiver(ctx, o.listen)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, to.close()) }()
-		to.hold = q.hold
+func measureTrouble(q question) func(context.Context, *trial) error {
+	return func(ctx context.Context, t *trial) error {
+		t.to.hold = q.hold
 		servers, paces := make([]contender, len(q.with)), make(map[string]pace)
-		for i, t := range q.with {
-			t.engine.binary = contenders[0].binary
-			servers[i] = contender{name: t.name, start: t.engine.start}
+		for i, with := range q.with {
+			with.engine.binary = t.contenders[0].binary
+			servers[i] = contender{name: with.name, start: with.engine.start}
 			p := q.pace
-			p.length, p.beside = o.length, t.beside
-			paces[t.name] = p
+			p.length, p.beside = t.length, with.beside
+			paces[with.name] = p
 		}
-		results, err := inTurns(s, servers, o, progress, func(c contender) (figures, error) {
-			return steadily(ctx, c, to, paces[c.name])
+		results, err := t.inTurns(servers, func(c contender) (figures, error) {
+			return steadily(ctx, c, t.to, paces[c.name])
 		})
 		if err == nil {
-			s.title = fmt.Sprintf("%s, for %v", s.title, o.length)
-			report(out, s, servers, results, delays)
+			t.title = fmt.Sprintf("%s, for %v", t.title, t.length)
+			report(t.out, t.scenario, servers, results, delays)
 		}
 		return err
 	}
