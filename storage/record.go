@@ -133,17 +133,13 @@ func appendBatch(w *valueWriter, b engine.BatchPart) {
 // An event's Data is nil only in a stub.
 func decodeRecord(payload []byte, ref engine.EventRef) (engine.Record, error) {
 	r := valueReader{b: payload}
-	if version := r.byte(); version != recordVersion {
-		r.fail("unknown version of a record")
-	}
 	var record engine.Record
-	switch r.byte() {
+	switch readKind(&r) {
 	case recordEvent:
-		record.Event = readEvent(&r, ref)
+		record.Event = &engine.Event{}
+		readEvent(&r, ref, record.Event, false)
 	case recordRequest:
 		record.Request = readRequest(&r)
-	default:
-		r.fail("unknown kind of record")
 	}
 	if err := r.end(); err != nil {
 		return engine.Record{}, err
@@ -151,35 +147,55 @@ func decodeRecord(payload []byte, ref engine.EventRef) (engine.Record, error) {
 	return record, nil
 }
 
-func readEvent(r *valueReader, ref engine.EventRef) *engine.Event {
+// readKind reads what a payload begins with and gives the kind of its record.
+func readKind(r *valueReader) byte {
+	if version := r.byte(); version != recordVersion {
+		r.fail("unknown version of a record")
+	}
+	kind := r.byte()
+	if kind != recordEvent && kind != recordRequest {
+		r.fail("unknown kind of record")
+	}
+	return kind
+}
+
+// readEvent reads an event, or of a head only what the event is matched with: it has neither
+// ID nor trace, and what follows is not read.
+func readEvent(r *valueReader, ref engine.EventRef, e *engine.Event, head bool) {
 	flags := r.byte()
 	if flags&^knownFlags != 0 {
 		r.fail("unknown flags of an event")
 	}
-	e := &engine.Event{Ref: ref, ID: engine.EventID(ref), GivenID: flags&flagGivenID != 0}
+	*e = engine.Event{Ref: ref, GivenID: flags&flagGivenID != 0}
+	text := r.string
+	if head {
+		text = func() string {
+			r.raw()
+			return ""
+		}
+	} else {
+		e.ID = engine.EventID(ref)
+	}
 	e.AcceptedAt = time.UnixMilli(r.int()).UTC()
 	if flags&flagID != 0 {
-		id := r.string()
-		if id == e.ID {
+		id := text()
+		if !head && id == e.ID {
 			r.fail("an id written out that need not be")
 		}
 		e.ID = id
 	}
-	e.Topic = r.string()
-	e.Tenant = r.string()
+	e.Topic, e.Tenant = r.sharedString(), r.sharedString()
 	e.Timestamp = r.time()
-	e.TraceParent = r.string()
-	e.TraceState = r.string()
+	e.TraceParent, e.TraceState = text(), text()
 	e.Revision = r.uint()
-	e.Directed = engine.SubscriptionID(r.string())
+	e.Directed = engine.SubscriptionID(r.sharedString())
 	e.Batch = readBatch(r)
-	if flags&flagBodyGone == 0 {
+	if !head && flags&flagBodyGone == 0 {
 		e.Extensions = r.bytes()
 		if e.Data = r.bytes(); e.Data == nil {
 			e.Data = json.RawMessage{}
 		}
 	}
-	return e
 }
 
 func readRequest(r *valueReader) *engine.Request {

@@ -1,10 +1,6 @@
 package storage
 
-import (
-	"time"
-
-	"pannier/engine"
-)
+import "pannier/engine"
 
 // search is what a walk picks events by.
 type search struct {
@@ -29,7 +25,10 @@ func (j *Journal) Search(
 func (j *Journal) wants(w *walk, f frame) bool {
 	s := w.search
 	r := valueReader{b: f.payload, shared: s.texts}
-	isEvent := readHead(&r, engine.EventRef{Journal: j.id, Sequence: f.sequence}, &s.head)
+	isEvent := readKind(&r) == recordEvent
+	if isEvent {
+		readEvent(&r, engine.EventRef{Journal: j.id, Sequence: f.sequence}, &s.head, true)
+	}
 	if r.err != nil {
 		j.lose(f.sequence, f.sequence)
 		return false
@@ -39,29 +38,4 @@ func (j *Journal) wants(w *walk, f frame) bool {
 	}
 	w.left--
 	return false
-}
-
-// readHead reads what an event is matched with, in the order of appendEvent; false: the
-// record is none.
-func readHead(r *valueReader, ref engine.EventRef, head *engine.Event) bool {
-	if version := r.byte(); version != recordVersion {
-		r.fail("unknown version of a record")
-	}
-	if r.byte() != recordEvent {
-		return false
-	}
-	flags := r.byte()
-	*head = engine.Event{Ref: ref, GivenID: flags&flagGivenID != 0}
-	head.AcceptedAt = time.UnixMilli(r.int()).UTC()
-	if flags&flagID != 0 {
-		r.raw()
-	}
-	head.Topic, head.Tenant = r.sharedString(), r.sharedString()
-	head.Timestamp = r.time()
-	r.raw() // the trace's parent
-	r.raw() // and state
-	head.Revision = r.uint()
-	head.Directed = engine.SubscriptionID(r.sharedString())
-	head.Batch = readBatch(r)
-	return true
 }
