@@ -22,6 +22,8 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	"pannier/bench/load/server"
 )
 
 // The bound.
@@ -77,7 +79,7 @@ func measure(ctx context.Context, o options, short bool, out, progress io.Writer
 	defer os.RemoveAll(folder) //nolint:errcheck // a binary in the temporary folder
 	if o.binary == "" {
 		o.binary = filepath.Join(folder, "pannier")
-		if err := build(ctx, o.binary); err != nil {
+		if err := server.Build(ctx, "pannier/cmd/pannier", o.binary); err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"time"
 
 	"pannier/bench/load/server"
@@ -33,14 +32,6 @@ const (
 	floodTopic   = "vehicle.position"
 	blackTopic   = "alarm.raised"
 )
-
-func build(ctx context.Context, binary string) error {
-	command := exec.CommandContext(ctx, "go", "build", "-o", binary, "pannier/cmd/pannier") //nolint:gosec // a constant package into our own folder
-	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the server: %w\n%s", err, output)
-	}
-	return nil
-}
 
 // run is one server with everything around it.
 type run struct {

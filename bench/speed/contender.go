@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pannier/bench/load/server"
@@ -57,7 +58,7 @@ func build(ctx context.Context, o *options, folder string) ([]contender, error) 
 	return append(list, contender{"straight line", "", y.start}, contender{bareLoop, "", y.startBare}), nil
 }
 
-// sampling of the traces is on, as an operator would have it.
+// tracing samples traces as an operator would have it.
 func tracing(collector string) []string {
 	return []string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
@@ -106,13 +107,9 @@ func (e engine) subscribe(ctx context.Context, client *server.Client, to *receiv
 	if topics == nil {
 		topics = []string{topic}
 	}
-	var endpoints []string
-	for i := range subscriptions {
-		endpoint := to.endpoint(i)
-		if e.path != "" {
-			endpoint = to.url + e.path
-		}
-		endpoints = append(endpoints, endpoint)
+	endpoints := to.endpoints(subscriptions)
+	if e.path != "" {
+		endpoints = slices.Repeat([]string{to.url + e.path}, subscriptions)
 	}
 	if e.slow {
 		endpoints = append(endpoints, to.url+slowPath)
@@ -160,12 +157,8 @@ func (y yardstick) startBare(ctx context.Context, to *receiver, subscriptions in
 
 // run starts the program and gives what it prints.
 func (y yardstick) run(ctx context.Context, to *receiver, subscriptions int, more ...string) (*running, io.Reader, error) {
-	endpoints := make([]string, subscriptions)
-	for i := range endpoints {
-		endpoints[i] = to.endpoint(i)
-	}
 	ctx, cancel := context.WithCancel(ctx)
-	arguments := append([]string{"--file", y.log, "--to", strings.Join(endpoints, ",")}, more...)
+	arguments := append([]string{"--file", y.log, "--to", strings.Join(to.endpoints(subscriptions), ",")}, more...)
 	command := exec.CommandContext(ctx, y.binary, arguments...) //nolint:gosec // built by this program
 	output, err := command.StdoutPipe()
 	if err == nil {

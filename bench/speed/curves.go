@@ -15,10 +15,7 @@ var (
 func measureFanouts(ctx context.Context, t *trial) error {
 	curve := series{title: t.title, x: "fan-out", y: "delivered/s", logarithmic: true, lines: make([]line, len(t.contenders))}
 	for _, fanout := range fanouts {
-		l := deliveryLoad(t.deliveries/fanout, t.to, func(int64) string { return topic })
-		results, err := t.inTurns(t.contenders, func(c contender) (figures, error) {
-			return once(ctx, c, t.to, fanout, l)
-		})
+		results, err := t.inTurns(t.contenders, func(c contender) (figures, error) { return t.deliver(ctx, c, fanout) })
 		if err != nil {
 			return err
 		}
@@ -70,7 +67,7 @@ func (t *trial) mostDelivered(ctx context.Context) (float64, error) {
 	if t.rate > 0 {
 		return 2 * t.rate, nil
 	}
-	most, err := once(ctx, t.contenders[0], t.to, 1, deliveryLoad(t.deliveries, t.to, func(int64) string { return topic }))
+	most, err := t.deliver(ctx, t.contenders[0], 1)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", t.contenders[0].name, err)
 	}

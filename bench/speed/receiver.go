@@ -52,6 +52,15 @@ func startReceiver(ctx context.Context, listen string) (*receiver, error) {
 // endpoint is the address of the n-th subscription.
 func (r *receiver) endpoint(n int) string { return r.url + "/" + strconv.Itoa(n) }
 
+// endpoints are those of the first n subscriptions.
+func (r *receiver) endpoints(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = r.endpoint(i)
+	}
+	return list
+}
+
 func (r *receiver) close() error { return r.server.Shutdown() }
 
 func (r *receiver) take(c *fasthttp.RequestCtx) {

@@ -87,14 +87,22 @@ func (f figures) String() string {
 
 // measureDelivery measures all contenders.
 func measureDelivery(ctx context.Context, t *trial) error {
-	l := deliveryLoad(t.deliveries/t.fanout, t.to, func(int64) string { return topic })
-	results, err := t.inTurns(t.contenders, func(c contender) (figures, error) {
-		return once(ctx, c, t.to, t.fanout, l)
-	})
+	results, err := t.inTurns(t.contenders, func(c contender) (figures, error) { return t.deliver(ctx, c, t.fanout) })
 	if err == nil {
 		report(t.out, t.scenario, t.contenders, results, costs)
 	}
 	return err
+}
+
+// deliver measures one contender with so many subscriptions of every event, as fast as it
+// answers.
+func (t *trial) deliver(ctx context.Context, c contender, fanout int) (result figures, err error) {
+	l := deliveryLoad(t.deliveries/fanout, t.to, func(int64) string { return topic })
+	err = underLoad(ctx, c, t.to, fanout, func(r *running, meter *server.Meter) (err error) {
+		result, err = l.measure(ctx, t.to, r.to, meter, fanout)
+		return err
+	})
+	return result, err
 }
 
 // inTurns measures every contender as often as there are runs, in changing order.
@@ -119,16 +127,6 @@ func deliveryLoad(events int, to *receiver, of func(n int64) string) load {
 	return load{producers, max(1, events), 0, "application/json", func(b []byte, n int64, from time.Time) []byte {
 		return appendEvent(b, of(n), from.Sub(to.begin))
 	}}
-}
-
-// once measures one contender.
-func once(ctx context.Context, which contender, to *receiver, fanout int, l load) (figures, error) {
-	var result figures
-	err := underLoad(ctx, which, to, fanout, func(r *running, meter *server.Meter) (err error) {
-		result, err = l.measure(ctx, to, r.to, meter, fanout)
-		return err
-	})
-	return result, err
 }
 
 // measure posts the load, waits for its deliveries and says what that took.

@@ -22,7 +22,7 @@ type series struct {
 
 type line struct {
 	name   string
-	values []float64 // one for each of at; below 0: not known
+	values []float64 // one for each of at
 }
 
 // The size of a plot.
@@ -70,9 +70,7 @@ func (s series) draw(path string) error {
 	for _, l := range s.lines {
 		var points plotter.XYs
 		for i, x := range s.at {
-			if l.values[i] >= 0 {
-				points = append(points, plotter.XY{X: x, Y: l.values[i]})
-			}
+			points = append(points, plotter.XY{X: x, Y: l.values[i]})
 		}
 		lines = append(lines, l.name, points)
 	}
