@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -41,7 +42,8 @@ func NewTable(versions []*Subscription) *Table {
 	return t
 }
 
-// Apply puts a version in force. Versions come in order of revision.
+// Apply puts a version in force, unless a later one of its subscription is: then it is kept
+// among the superseded ones, for the events that were matched with it.
 func (t *Table) Apply(version *Subscription) Handle {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -53,6 +55,10 @@ func (t *Table) Apply(version *Subscription) Handle {
 		t.latest = append(t.latest, nil)
 	}
 	before := t.latest[handle]
+	if before != nil && before.Revision >= version.Revision {
+		t.keepSuperseded(handle, version)
+		return handle
+	}
 	if before != nil {
 		t.unindex(before, handle)
 		t.superseded[handle] = append(t.superseded[handle], before)
@@ -65,6 +71,27 @@ func (t *Table) Apply(version *Subscription) Handle {
 	}
 	t.live += liveCount(version) - liveCount(before)
 	return handle
+}
+
+// keepSuperseded puts a version that came late at its place.
+func (t *Table) keepSuperseded(handle Handle, version *Subscription) {
+	versions := t.superseded[handle]
+	at, known := slices.BinarySearchFunc(versions, version.Revision, func(v *Subscription, revision uint64) int {
+		return cmp.Compare(v.Revision, revision)
+	})
+	if !known && version.Revision != t.latest[handle].Revision {
+		t.superseded[handle] = slices.Insert(versions, at, version)
+	}
+}
+
+// Each calls visit with the latest version of every subscription, deleted ones included. It
+// must not call the table.
+func (t *Table) Each(visit func(*Subscription)) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, version := range t.latest {
+		visit(version)
+	}
 }
 
 func (t *Table) unindex(version *Subscription, handle Handle) {

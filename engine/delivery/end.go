@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"pannier/engine"
@@ -188,6 +189,7 @@ func (m *Machine) spillSlow(now time.Time) {
 		return
 	}
 	m.slowAt = time.Time{}
+	var slow []*flight
 	for _, f := range m.flights {
 		if f.kept {
 			continue
@@ -195,8 +197,12 @@ func (m *Machine) spillSlow(now time.Time) {
 		if at := f.since.Add(engine.SpillAfter); at.After(now) {
 			m.noteSlow(at)
 		} else {
-			m.keep(f, engine.Result{}, m.circuit.Own(f.started))
+			slow = append(slow, f)
 		}
+	}
+	slices.SortFunc(slow, func(a, b *flight) int { return a.key.Compare(b.key) }) // a run can be repeated
+	for _, f := range slow {
+		m.keep(f, engine.Result{}, m.circuit.Own(f.started))
 	}
 }
 
@@ -243,6 +249,13 @@ func (m *Machine) Load(records []engine.RetryRecord, last bool, now time.Time) {
 	}
 }
 
+// Forget drops a retry record that another member has settled, unless it is being attempted.
+func (m *Machine) Forget(key engine.DeliveryKey) {
+	if m.retries.remove(key) {
+		m.records--
+	}
+}
+
 // Loaded tells whether every retry record that was on disk has been given.
 func (m *Machine) Loaded() bool { return m.loaded }
 
@@ -267,16 +280,23 @@ func (m *Machine) putQueue() {
 	if due, waits := m.retries.next(); waits {
 		queue.NextDue = m.circuit.Wall(due)
 	}
-	for _, f := range m.flights {
-		if f.kept {
-			queue.NextDue = f.started // due at once after a crash
-			break
-		}
+	if m.keptFlights > 0 {
+		queue.NextDue = m.firstKept() // due at once after a crash
 	}
 	if m.circuit.Open {
 		queue.NextDue = m.circuit.ProbeAt
 	}
 	m.out.Writes = append(m.out.Writes, engine.PutQueue{Queue: queue})
+}
+
+// firstKept is when the first of the attempts under way that have a retry record started.
+func (m *Machine) firstKept() (first time.Time) {
+	for _, f := range m.flights {
+		if f.kept && (first.IsZero() || f.started.Before(first)) {
+			first = f.started
+		}
+	}
+	return first
 }
 
 // discharge reports a pair that ended without a write; afterWrites one that waits for the

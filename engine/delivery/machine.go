@@ -46,6 +46,9 @@ type Options struct {
 	// Queue is the durable state of a subscription that had retry records; the zero value
 	// otherwise.
 	Queue engine.Queue
+	// Carry has every retry record carry its event, because the journal it came from is not on
+	// every member that may attempt it.
+	Carry bool
 	// Quarantined are the events that keep crashing the subscription's actor.
 	Quarantined map[engine.EventRef]bool
 }
@@ -56,6 +59,7 @@ type Machine struct {
 	mailbox     Mailbox
 	random      func() float64
 	watermark   func(engine.JournalID) uint64
+	carry       bool
 	quarantined map[engine.EventRef]bool
 
 	lanes   []*lane
@@ -173,9 +177,9 @@ type End struct {
 func New(o Options, now time.Time) *Machine {
 	m := &Machine{
 		sub: o.Subscription, mailbox: o.Mailbox, random: o.Random, watermark: o.Watermark,
-		quarantined: o.Quarantined,
-		flights:     make(map[engine.EventRef]*flight),
-		records:     o.Queue.Records, oldestMilli: o.Queue.OldestMilli,
+		quarantined: o.Quarantined, carry: o.Carry,
+		flights: make(map[engine.EventRef]*flight),
+		records: o.Queue.Records, oldestMilli: o.Queue.OldestMilli,
 		loaded:  o.Queue.Records == 0,
 		circuit: Circuit{CircuitState: clampCircuit(o.Queue.Circuit, now)},
 	}

@@ -74,6 +74,16 @@ func (r *retries) popFreshest() engine.RetryRecord {
 	return best.record
 }
 
+// remove takes a record out and tells whether it was there.
+func (r *retries) remove(key engine.DeliveryKey) bool {
+	item, found := r.byKey[key]
+	if found {
+		heap.Remove(&r.due, item.index)
+		delete(r.byKey, key)
+	}
+	return found
+}
+
 func (r *retries) get(key engine.DeliveryKey) (engine.RetryRecord, bool) {
 	item, found := r.byKey[key]
 	if !found {

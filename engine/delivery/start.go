@@ -89,6 +89,11 @@ func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
 	if !found {
 		return false
 	}
+	if m.known(event) {
+		// It was handed out again after its retry record had become durable.
+		m.out.Discharged = append(m.out.Discharged, event.Ref)
+		return true
+	}
 	if since.IsZero() {
 		since = now // it came between the two looks
 	}
@@ -137,7 +142,7 @@ func (m *Machine) waitsIn(l *lane) bool {
 func (m *Machine) beginFirst(l *lane, event *engine.Event, live bool, since, now time.Time, probe bool) {
 	f := &flight{
 		key: event.Key(), event: event, lane: l, live: live, since: since, started: now, probe: probe,
-		record: engine.RetryRecord{Subscription: m.sub.ID, Key: event.Key()},
+		record: engine.RetryRecord{Subscription: m.sub.ID, Key: event.Key(), Carried: m.carry},
 	}
 	l.inFlight++
 	m.noteSlow(f.since.Add(engine.SpillAfter))

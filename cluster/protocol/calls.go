@@ -1,0 +1,101 @@
+package protocol
+
+import (
+	"time"
+
+	"pannier/engine"
+)
+
+// Keep begins a journal of this life, empty.
+func (m *Member) Keep(now time.Time, ref JournalRef) {
+	m.now = now
+	m.replication.keep(ref, 1, 0, nil)
+}
+
+// Synced tells that a kept journal is on this member's own disk through a sequence.
+func (m *Member) Synced(now time.Time, id engine.JournalID, through uint64) {
+	m.now = now
+	m.replication.syncedThrough(id, through)
+}
+
+// FramesRead answers ReadFrames; nothing was read when next equals first.
+func (m *Member) FramesRead(now time.Time, read ReadFrames, next uint64, frames []byte) {
+	m.now = now
+	m.replication.framesRead(read.Journal, read.To, read.From, next, frames)
+}
+
+// Checkpoint gives the account of a kept journal, from which it would be adopted: nothing below
+// release is needed. It is durable here already.
+func (m *Member) Checkpoint(now time.Time, id engine.JournalID, release uint64, state []byte) {
+	m.now = now
+	m.replication.checkpoint(id, release, state)
+	if c := m.replicas.copies[id]; c != nil {
+		c.release, c.state = max(c.release, release), state
+	}
+}
+
+// Finish ends a kept journal of an earlier life of which nothing is needed any more.
+func (m *Member) Finish(now time.Time, id engine.JournalID) {
+	m.now = now
+	m.custody.finish(id)
+}
+
+// Ready tells why new events would not be answered; nil: they are. Errors: unavailable.
+func (m *Member) Ready() error {
+	if n := 1 + len(m.view.Followers(m.id)); n < m.replication.required() {
+		return &engine.Error{
+			Code: engine.CodeUnavailable, RetryAfter: time.Second,
+			Message: "too few members are there to keep the copies that the replication asks for",
+		}
+	}
+	return nil
+}
+
+// Route hands the event at a sequence of a kept journal out to the owners of subscriptions.
+// Pairs that cannot be handed out now come back as Rehand.
+func (m *Member) Route(now time.Time, journal engine.JournalID, sequence uint64, event []byte, subs []engine.SubscriptionID) {
+	m.now = now
+	m.routing.route(journal, sequence, event, subs)
+}
+
+// Discharged tells that pairs that came with Deliver are discharged (I2).
+func (m *Member) Discharged(now time.Time, journal engine.JournalID, sub engine.SubscriptionID, sequences []uint64) {
+	m.now = now
+	m.routing.discharged(pairs{journal, sub}, sequences)
+}
+
+// Returned gives pairs back that came with Deliver and were not attempted.
+func (m *Member) Returned(now time.Time, journal engine.JournalID, sub engine.SubscriptionID, sequences []uint64) {
+	m.now = now
+	m.routing.returned(pairs{journal, sub}, sequences)
+}
+
+// Store makes a change of a shard's retry state; Durable carries the token once it is on the
+// shard's replicas. The stamps of the entries are set.
+func (m *Member) Store(now time.Time, shard int, entries []Entry) (token uint64) {
+	m.now = now
+	return m.shards.store(shard, entries)
+}
+
+// PutVersion puts a new version of a subscription in force on every member; Propagated carries
+// the token then. Its revision is set.
+func (m *Member) PutVersion(now time.Time, version *engine.Subscription) (token uint64) {
+	m.now = now
+	return m.versions.put(version)
+}
+
+// Owns tells whether this member owns a subscription, as it sees the cluster.
+func (m *Member) Owns(sub engine.SubscriptionID) bool {
+	return m.view.Owner(engine.ShardOf(sub)) == m.id
+}
+
+// Replicas counts the members that are to have a subscription's retry state.
+func (m *Member) Replicas(sub engine.SubscriptionID) int {
+	return len(m.view.Replicas(engine.ShardOf(sub)))
+}
+
+// UnderReplicated counts the owned shards and kept journals that have fewer complete copies
+// than asked for.
+func (m *Member) UnderReplicated() int {
+	return m.reconciling.underReplicated() + m.replication.underReplicated()
+}

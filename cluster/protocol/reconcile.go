@@ -1,0 +1,281 @@
+package protocol
+
+import (
+	"slices"
+	"time"
+
+	"pannier/cluster/placement"
+	"pannier/engine"
+)
+
+const (
+	// ReconcileEvery is how often a shard that differs, or may differ, is compared again.
+	ReconcileEvery = 2 * time.Second
+	// MaxComparing bounds the shards that a member compares at once.
+	MaxComparing = 32
+	// CompareAgainAfter is how often a replica compares a shard that nothing happened to.
+	CompareAgainAfter = 5 * time.Minute
+	// MaxPageBytes bounds the entries of one page.
+	MaxPageBytes = 512 << 10
+)
+
+// reconciling makes the copies of a shard equal. Whoever has something of a shard, or must have
+// it, compares with the owner until both have the same: after a join, a death, a partition or
+// an absence it is always this one exchange.
+//
+//	holder                         owner
+//	  │ ShardDigest ───────────────► │ the same: ShardSame
+//	  │ ◄─────── ShardEntries, all ── │ other: all it has
+//	  │ merge                        │
+//	  │ ShardEntries, all ─────────► │ merge, tell the actors
+//	  │ ShardDigest … until ShardSame
+//
+// A holder that is no replica gives its copy up once the owner says that every replica has it
+// (I3). Not safe for concurrent use.
+type reconciling struct {
+	member *Member
+	// due are the shards to compare with their owner, and when.
+	due map[int]time.Time
+	// comparing are those under way, and since when.
+	comparing map[int]time.Time
+	// holding are the shards of which something may be on disk here.
+	holding map[int]bool
+	// same are, of each shard that this member owns, the members that have the same.
+	same map[int]map[placement.MemberID]bool
+	// pulled are the shards that this member has as their owner has them.
+	pulled map[int]bool
+}
+
+func newReconciling(m *Member, holding []int) *reconciling {
+	r := &reconciling{
+		member: m, due: make(map[int]time.Time), comparing: make(map[int]time.Time), holding: make(map[int]bool),
+		same: make(map[int]map[placement.MemberID]bool), pulled: make(map[int]bool),
+	}
+	for _, shard := range holding {
+		r.holding[shard] = true
+	}
+	return r
+}
+
+// touch notes that something of a shard is on disk here. What this member need not have goes to
+// the owner before long.
+func (r *reconciling) touch(shard int) {
+	r.holding[shard] = true
+	if _, due := r.due[shard]; !due && !r.wants(shard) {
+		r.due[shard] = r.member.now.Add(ReconcileEvery)
+	}
+}
+
+// wants tells whether this member must have a shard: it is a replica, or will be one.
+func (r *reconciling) wants(shard int) bool {
+	return r.member.shards.isReplica(shard) || r.member.future.IsReplica(shard, r.member.id)
+}
+
+// viewed compares every shard anew: who owns it or has copies may have changed.
+func (r *reconciling) viewed() {
+	clear(r.comparing)
+	for shard := range engine.Shards {
+		delete(r.same, shard)
+		delete(r.pulled, shard)
+		if r.wants(shard) || r.holding[shard] {
+			r.due[shard] = r.member.now
+		} else {
+			delete(r.due, shard)
+		}
+	}
+	r.ask()
+}
+
+// ask has the replicas of what this member owns compare: they may not know that this member
+// missed them for a while, and that they missed changes.
+func (r *reconciling) ask() {
+	stale := make(map[placement.MemberID][]int)
+	for _, shard := range sortedKeys(r.member.shards.owned) {
+		for _, id := range r.member.shards.replicas(shard) {
+			if id != r.member.id {
+				stale[id] = append(stale[id], shard)
+			}
+		}
+	}
+	for _, id := range sortedKeys(stale) {
+		r.member.send(id, &ShardAsk{Shards: stale[id]})
+	}
+}
+
+// asked compares shards at the owner's wish.
+func (r *reconciling) asked(m *ShardAsk) {
+	for _, shard := range m.Shards {
+		if _, under := r.comparing[shard]; !under && (r.wants(shard) || r.holding[shard]) {
+			r.due[shard] = r.member.now
+		}
+	}
+}
+
+// tick compares what is due.
+func (r *reconciling) tick() {
+	for _, shard := range sortedKeys(r.comparing) {
+		if r.member.now.Sub(r.comparing[shard]) >= ReconcileEvery {
+			delete(r.comparing, shard)
+			r.due[shard] = r.member.now
+		}
+	}
+	empty := make(map[placement.MemberID][]ShardSum)
+	scanning := 0
+	for _, shard := range sortedKeys(r.due) {
+		owner := r.member.view.Owner(shard)
+		if owner == r.member.id || r.member.now.Before(r.due[shard]) || !r.member.sees(owner) {
+			continue
+		}
+		if r.holding[shard] && scanning == MaxComparing {
+			continue
+		}
+		delete(r.due, shard)
+		r.comparing[shard] = r.member.now
+		if !r.holding[shard] {
+			empty[owner] = append(empty[owner], ShardSum{Shard: shard})
+			continue
+		}
+		scanning++
+		r.compare(shard)
+	}
+	for _, owner := range sortedKeys(empty) {
+		r.member.send(owner, &ShardDigest{Sums: empty[owner]})
+	}
+}
+
+// compare tells the owner what is here.
+func (r *reconciling) compare(shard int) {
+	r.member.scan(shard, func(entries []Entry) {
+		if owner := r.member.view.Owner(shard); owner != r.member.id {
+			r.member.send(owner, &ShardDigest{Sums: []ShardSum{{shard, SumOf(entries)}}})
+		}
+	})
+}
+
+// digest answers a holder of shards that this member owns. Views may differ for a moment:
+// what another member owns is not answered, and asked again.
+func (r *reconciling) digest(from placement.MemberID, m *ShardDigest) {
+	answer := &ShardSame{}
+	for _, theirs := range m.Sums {
+		switch {
+		case !r.member.shards.owned[theirs.Shard]:
+		case r.holding[theirs.Shard] || theirs.Sum != (Sum{}):
+			r.member.scan(theirs.Shard, func(entries []Entry) { r.answer(from, theirs, entries) })
+		default:
+			r.noteSame(from, theirs.Shard, answer)
+		}
+	}
+	if len(answer.Shards) > 0 {
+		r.member.send(from, answer)
+	}
+}
+
+func (r *reconciling) answer(from placement.MemberID, theirs ShardSum, entries []Entry) {
+	if SumOf(entries) != theirs.Sum {
+		delete(r.same[theirs.Shard], from)
+		r.sendAll(from, theirs.Shard, entries)
+		return
+	}
+	answer := &ShardSame{}
+	r.noteSame(from, theirs.Shard, answer)
+	r.member.send(from, answer)
+}
+
+func (r *reconciling) noteSame(from placement.MemberID, shard int, answer *ShardSame) {
+	if r.same[shard] == nil {
+		r.same[shard] = make(map[placement.MemberID]bool)
+	}
+	r.same[shard][from] = true
+	answer.Shards = append(answer.Shards, shard)
+	if r.replicated(shard) {
+		answer.Released = append(answer.Released, shard)
+	}
+}
+
+// replicated tells whether every replica of an owned shard has the same, and as many are there
+// as can be.
+func (r *reconciling) replicated(shard int) bool {
+	for _, id := range r.member.shards.replicas(shard) {
+		if id != r.member.id && !r.same[shard][id] {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *reconciling) sendAll(to placement.MemberID, shard int, entries []Entry) {
+	var page []Entry
+	size := 0
+	for i := range entries {
+		if size += entries[i].Bytes(); size > MaxPageBytes {
+			r.member.send(to, &ShardEntries{Shard: shard, Entries: page})
+			page, size = nil, entries[i].Bytes()
+		}
+		page = append(page, entries[i])
+	}
+	r.member.send(to, &ShardEntries{Shard: shard, Entries: page, Last: true})
+}
+
+// entries merges what the other side has. A holder answers the owner's last page with all of
+// its own, and compares again once it has merged; what the owner learns so it passes on.
+func (r *reconciling) entries(from placement.MemberID, m *ShardEntries) {
+	if len(m.Entries) > 0 {
+		r.touch(m.Shard)
+		r.member.shards.write(m.Shard, m.Entries, func() {})
+	}
+	if r.member.shards.owned[m.Shard] && len(m.Entries) > 0 {
+		delete(r.same, m.Shard)
+		for _, id := range r.member.shards.replicas(m.Shard) {
+			r.member.send(id, &ShardAsk{Shards: []int{m.Shard}})
+		}
+	}
+	if !m.Last || r.member.view.Owner(m.Shard) != from {
+		return
+	}
+	r.member.scan(m.Shard, func(entries []Entry) {
+		r.sendAll(from, m.Shard, entries)
+		delete(r.comparing, m.Shard)
+		r.due[m.Shard] = r.member.now.Add(ReconcileEvery / 4)
+	})
+}
+
+// sameAsOwner ends the comparing of shards.
+func (r *reconciling) sameAsOwner(from placement.MemberID, m *ShardSame) {
+	for _, shard := range m.Shards {
+		if r.member.view.Owner(shard) != from {
+			continue
+		}
+		delete(r.comparing, shard)
+		r.pulled[shard] = true
+		switch {
+		case r.wants(shard):
+			r.due[shard] = r.member.now.Add(CompareAgainAfter)
+		case !slices.Contains(m.Released, shard):
+			r.due[shard] = r.member.now.Add(ReconcileEvery)
+		default:
+			delete(r.due, shard)
+			delete(r.holding, shard)
+			r.member.emit(DropShard{Shard: shard})
+		}
+	}
+}
+
+// complete tells whether this member has every shard that it will have copies of.
+func (r *reconciling) complete() bool {
+	for shard := range engine.Shards {
+		if r.member.future.IsReplica(shard, r.member.id) && !r.pulled[shard] && r.member.view.Owner(shard) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// underReplicated counts the owned shards of which a replica does not have the same.
+func (r *reconciling) underReplicated() (n int) {
+	for shard := range r.member.shards.owned {
+		if len(r.member.shards.replicas(shard)) < r.member.copies || !r.replicated(shard) {
+			n++
+		}
+	}
+	return n
+}

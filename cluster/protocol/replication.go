@@ -1,0 +1,299 @@
+package protocol
+
+import (
+	"slices"
+	"time"
+
+	"pannier/cluster/placement"
+	"pannier/engine"
+)
+
+const (
+	// FollowerSilence is how long an unanswered event waits for a follower before another
+	// member is asked to follow in its place.
+	FollowerSilence = 300 * time.Millisecond
+	// SuspectFor is how long a silent follower is passed over.
+	SuspectFor = 5 * time.Second
+	// BeginAfter is how long what was sent to a follower goes unanswered before the copy is
+	// begun again: the follower refused it, because it kept the journal itself for a moment.
+	BeginAfter = 2 * time.Second
+	// MaxAppendBytes bounds the frames of one Append.
+	MaxAppendBytes = 512 << 10
+)
+
+// replication is the keeper's side of the copies of its journals. A copy is fed from what the
+// keeper itself has synced, from the release point on and without gaps, so a follower never
+// holds what its keeper could lose, and it is complete for adoption as far as it goes.
+//
+//	base        acked          sent         synced
+//	 ├────────────┼──────────────┼─────────────┤
+//	   on its disk  on the way     to be read
+//
+// An event is committed, and may be answered (I1), when as many members have it synced as the
+// replication asks for. Not safe for concurrent use.
+type replication struct {
+	member   *Member
+	journals map[engine.JournalID]*kept
+	suspects map[placement.MemberID]time.Time // until when
+}
+
+// kept is a journal that this member keeps.
+type kept struct {
+	ref       JournalRef
+	release   uint64 // nothing below it is needed
+	state     []byte // the account that goes with release
+	synced    uint64
+	committed uint64
+	followers map[placement.MemberID]*follower
+	// missedAt is since when an event waits for followers; zero: none does.
+	missedAt time.Time
+}
+
+// follower is the keeper's picture of one copy.
+type follower struct {
+	begun    bool
+	next     uint64 // to be sent
+	acked    uint64 // the copy ends before it
+	reading  bool   // frames for it are being read
+	progress uint64 // release it was told last
+	told     []byte
+	waits    time.Time // since when an answer is waited for
+}
+
+func newReplication(m *Member) *replication {
+	return &replication{
+		member: m, journals: make(map[engine.JournalID]*kept), suspects: make(map[placement.MemberID]time.Time),
+	}
+}
+
+// keep begins to keep a journal that is synced through a sequence.
+func (r *replication) keep(ref JournalRef, release, synced uint64, state []byte) {
+	r.journals[ref.ID] = &kept{
+		ref: ref, release: max(release, 1), synced: synced, state: state,
+		followers: make(map[placement.MemberID]*follower),
+	}
+	r.pump(r.journals[ref.ID])
+	r.commit(r.journals[ref.ID])
+}
+
+func (r *replication) drop(id engine.JournalID) { delete(r.journals, id) }
+
+// syncedThrough notes that the keeper's own disk has the journal through a sequence.
+func (r *replication) syncedThrough(id engine.JournalID, sequence uint64) {
+	j := r.journals[id]
+	if j == nil || sequence <= j.synced {
+		return
+	}
+	j.synced = sequence
+	r.commit(j)
+	r.pump(j)
+}
+
+// checkpoint notes the keeper's account; followers are told with the next tick.
+func (r *replication) checkpoint(id engine.JournalID, release uint64, state []byte) {
+	if j := r.journals[id]; j != nil {
+		j.release, j.state = max(j.release, release), state
+	}
+}
+
+// chosen are the members that are asked to follow.
+func (r *replication) chosen() []placement.MemberID {
+	var chosen []placement.MemberID
+	for _, id := range r.member.view.Followers(r.member.id) {
+		if len(chosen) == r.member.copies-1 {
+			break
+		}
+		if until, suspect := r.suspects[id]; !suspect || !r.member.now.Before(until) {
+			chosen = append(chosen, id)
+		}
+	}
+	return chosen
+}
+
+// required is how many members must have an event before it is committed.
+func (r *replication) required() int {
+	if r.member.options.AllowDegraded {
+		return min(r.member.copies, 1+len(r.member.view.Followers(r.member.id)))
+	}
+	return r.member.copies
+}
+
+// commit moves the commit point to what enough members have.
+func (r *replication) commit(j *kept) {
+	ends := []uint64{j.synced}
+	for id, f := range j.followers {
+		if f.begun && r.member.sees(id) {
+			ends = append(ends, min(f.acked-1, j.synced))
+		}
+	}
+	slices.Sort(ends)
+	slices.Reverse(ends)
+	if n := r.required(); len(ends) >= n && ends[n-1] > j.committed {
+		j.committed = ends[n-1]
+		r.member.emit(Committed{Journal: j.ref.ID, Through: j.committed})
+	}
+	switch {
+	case j.committed >= j.synced:
+		j.missedAt = time.Time{}
+	case j.missedAt.IsZero():
+		j.missedAt = r.member.now
+	}
+}
+
+// pump has the chosen followers read on.
+func (r *replication) pump(j *kept) {
+	for _, id := range r.chosen() {
+		f := j.followers[id]
+		if f == nil {
+			f = &follower{}
+			j.followers[id] = f
+			r.begin(j, id, f)
+		}
+		if (!f.begun || f.acked < f.next) && r.member.now.Sub(f.waits) >= BeginAfter {
+			r.begin(j, id, f)
+		}
+		r.feed(j, id, f)
+	}
+}
+
+// begin asks for a copy from the release point on; the answer says how far one reaches that is
+// there already.
+func (r *replication) begin(j *kept, id placement.MemberID, f *follower) {
+	f.next, f.acked, f.begun, f.progress, f.waits = j.release, j.release, false, 0, r.member.now
+	r.member.send(id, &Append{Journal: j.ref, Begin: true, First: j.release, Next: j.release})
+}
+
+// feed has the frames read that a follower needs next, unless its outbox is full.
+func (r *replication) feed(j *kept, id placement.MemberID, f *follower) {
+	if f.begun && !f.reading && f.next <= j.synced && r.member.hasRoom(id) {
+		f.reading = true
+		r.member.emit(ReadFrames{Journal: j.ref.ID, From: f.next, To: id, Bytes: MaxAppendBytes})
+	}
+}
+
+// framesRead sends what was read for a follower; next equal to first: nothing could be read.
+func (r *replication) framesRead(id engine.JournalID, to placement.MemberID, first, next uint64, frames []byte) {
+	j := r.journals[id]
+	if j == nil || j.followers[to] == nil {
+		return
+	}
+	f := j.followers[to]
+	f.reading = false
+	if f.next == first && next > first {
+		if f.acked == f.next {
+			f.waits = r.member.now
+		}
+		f.next = next
+		r.member.send(to, &Append{Journal: j.ref, First: first, Next: next, Frames: frames})
+	}
+	r.feed(j, to, f)
+}
+
+// appended takes the acknowledgement of a copy in.
+func (r *replication) appended(from placement.MemberID, m *Appended) {
+	j := r.journals[m.Journal]
+	if j == nil || j.followers[from] == nil {
+		return
+	}
+	f := j.followers[from]
+	f.waits = r.member.now
+	if !f.begun {
+		f.begun = true
+		f.next = m.Next
+	}
+	f.acked = m.Next
+	f.next = max(f.next, m.Next)
+	r.commit(j)
+	r.feed(j, from, f)
+}
+
+// lost forgets a peer's copies: whether they are still there is asked when it comes back.
+func (r *replication) lost(peer placement.MemberID) {
+	for _, j := range r.journals {
+		delete(j.followers, peer)
+	}
+}
+
+// viewed chooses followers anew.
+func (r *replication) viewed() {
+	for _, j := range sorted(r.journals) {
+		r.pump(j)
+		r.commit(j)
+	}
+}
+
+// tick replaces silent followers, tells progress, and ends copies beyond those needed.
+func (r *replication) tick() {
+	for _, j := range sorted(r.journals) {
+		if !j.missedAt.IsZero() {
+			r.suspect(j)
+		}
+		r.pump(j)
+		r.commit(j)
+		r.tell(j)
+	}
+}
+
+// suspect passes over the chosen followers that hold an unanswered event up.
+func (r *replication) suspect(j *kept) {
+	now := r.member.now
+	if now.Sub(j.missedAt) < FollowerSilence {
+		return
+	}
+	for _, id := range r.chosen() {
+		f := j.followers[id]
+		if f != nil && f.acked <= j.synced && now.Sub(f.waits) >= FollowerSilence {
+			r.suspects[id] = now.Add(SuspectFor)
+		}
+	}
+}
+
+// tell gives the followers the keeper's account, and releases those that are not needed.
+func (r *replication) tell(j *kept) {
+	chosen := r.chosen()
+	complete := len(chosen) == r.member.copies-1
+	for _, id := range chosen {
+		f := j.followers[id]
+		if f == nil || !f.begun {
+			complete = false
+			continue
+		}
+		if (f.progress != j.release || string(f.told) != string(j.state)) && r.member.hasRoom(id) {
+			f.progress, f.told = j.release, j.state
+			r.member.send(id, &Progress{Journal: j.ref.ID, Release: j.release, State: j.state})
+		}
+		complete = complete && f.acked > j.committed
+	}
+	if !complete {
+		return
+	}
+	for _, id := range sortedKeys(j.followers) {
+		if !slices.Contains(chosen, id) {
+			delete(j.followers, id)
+			r.member.send(id, &Unfollow{Journal: j.ref.ID})
+		}
+	}
+}
+
+// account gives a peer that may take a journal over the keeper's account of it.
+func (r *replication) account(id engine.JournalID, to placement.MemberID) {
+	if j := r.journals[id]; j != nil {
+		r.member.send(to, &Progress{Journal: id, Release: j.release, State: j.state})
+	}
+}
+
+// underReplicated counts the journals of which fewer copies are complete than asked for.
+func (r *replication) underReplicated() (n int) {
+	for _, j := range r.journals {
+		complete := 1
+		for _, f := range j.followers {
+			if f.begun && f.acked > j.committed {
+				complete++
+			}
+		}
+		if complete < r.member.copies {
+			n++
+		}
+	}
+	return n
+}
