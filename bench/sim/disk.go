@@ -13,14 +13,14 @@ import (
 type content struct {
 	boot     uint64
 	journals map[engine.JournalID]*journal
-	entries  map[int]map[protocol.EntryKey]protocol.Entry
+	entries  map[int]map[engine.EntryKey]engine.Entry
 	versions map[engine.SubscriptionID][]*engine.Subscription
 }
 
 func newContent() *content {
 	return &content{
 		journals: make(map[engine.JournalID]*journal),
-		entries:  make(map[int]map[protocol.EntryKey]protocol.Entry),
+		entries:  make(map[int]map[engine.EntryKey]engine.Entry),
 		versions: make(map[engine.SubscriptionID][]*engine.Subscription),
 	}
 }
@@ -69,18 +69,18 @@ func (c *content) clone() *content {
 }
 
 // put merges an entry by the rule that every member keeps.
-func (c *content) put(shard int, e protocol.Entry) {
+func (c *content) put(shard int, e engine.Entry) {
 	if c.entries[shard] == nil {
-		c.entries[shard] = make(map[protocol.EntryKey]protocol.Entry)
+		c.entries[shard] = make(map[engine.EntryKey]engine.Entry)
 	}
-	before, known := c.entries[shard][e.ID()]
+	before, known := c.entries[shard][e.EntryKey]
 	if !known || e.Wins(&before) {
-		c.entries[shard][e.ID()] = e
+		c.entries[shard][e.EntryKey] = e
 	}
 }
 
 // list gives the entries of a shard in one order.
-func (c *content) list(shard int) []protocol.Entry {
+func (c *content) list(shard int) []engine.Entry {
 	entries := slices.Collect(maps.Values(c.entries[shard]))
 	slices.SortFunc(entries, compareEntries)
 	return entries

@@ -105,10 +105,10 @@ func (j *judge) discharged(l *life, sub engine.SubscriptionID, ref engine.EventR
 	if j.arrived[arrival{j.world.placed[ref], sub}] > 0 {
 		return
 	}
-	copies, newest := 0, protocol.Stamp(0)
+	copies, newest := 0, engine.Stamp(0)
 	for _, m := range j.world.members {
 		for _, e := range m.disk.content.entries[engine.ShardOf(sub)] {
-			if e.Kind == protocol.KindDelivery && e.Subscription == sub && decodeKey(e.Key).Event == ref {
+			if e.Kind == engine.EntryDelivery && e.Subscription == sub && decodeKey(e.Key).Event == ref {
 				copies++
 				newest = max(newest, e.Stamp)
 			}
@@ -171,7 +171,7 @@ func (j *judge) missing(p *promise) (missing []engine.SubscriptionID) {
 func (j *judge) recorded(event uint32, sub engine.SubscriptionID) bool {
 	for _, m := range j.world.members {
 		for _, e := range m.disk.content.entries[engine.ShardOf(sub)] {
-			if e.Kind == protocol.KindDelivery && e.Subscription == sub && len(e.Value) > 4 && numberIn(e.Value) == event {
+			if e.Kind == engine.EntryDelivery && e.Subscription == sub && len(e.Value) > 4 && numberIn(e.Value) == event {
 				return true
 			}
 		}

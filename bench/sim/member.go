@@ -239,7 +239,7 @@ func (l *life) stateEffect(e protocol.Effect) {
 			then()
 		}
 	case protocol.ScanShard:
-		var entries []protocol.Entry
+		var entries []engine.Entry
 		l.disk.do(func(c *content) { entries = c.list(t.Shard) }, l.guard(func() {
 			l.core.Scanned(l.world.now, t.Token, entries)
 		}))

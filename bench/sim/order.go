@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"pannier/cluster/placement"
-	"pannier/cluster/protocol"
 	"pannier/engine"
 )
 
@@ -24,7 +23,7 @@ func sortedSubs[V any](m map[engine.SubscriptionID]V) []engine.SubscriptionID { 
 
 func sortedHandles[V any](m map[uint32]V) []uint32 { return sortedKeys(m) }
 
-func compareEntries(a, b protocol.Entry) int {
+func compareEntries(a, b engine.Entry) int {
 	return cmp.Or(
 		cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Key, b.Key),
 	)

@@ -68,7 +68,7 @@ func (l *life) deliver(e protocol.Deliver) {
 		s := l.owned(id)
 		l.world.note("%s gets %x/%d for %s", l.member.id, e.Journal, e.Sequence, id)
 		if s == nil || s.leaving {
-			l.core.Returned(l.world.now, e.Journal, id, []uint64{e.Sequence})
+			l.core.Returned(l.world.now, e.Journal, id, []uint64{e.Sequence}, false)
 			continue
 		}
 		event := *l.world.events[r.event]
@@ -136,7 +136,7 @@ func (s *subscription) giveBack(id engine.JournalID) {
 	}
 	delete(s.mailbox, id)
 	if len(sequences) > 0 {
-		s.life.core.Returned(s.life.world.now, id, s.id, sequences)
+		s.life.core.Returned(s.life.world.now, id, s.id, sequences, !s.leaving)
 	}
 }
 
@@ -170,7 +170,7 @@ func (s *subscription) attempt(a delivery.Attempt) {
 // stored reads the event that a retry record carries.
 func (s *subscription) stored(key engine.DeliveryKey) *engine.Event {
 	for _, e := range s.life.disk.content.entries[engine.ShardOf(s.id)] {
-		if e.Kind == protocol.KindDelivery && e.Subscription == s.id && e.Key == encodeKey(key) && len(e.Value) > 1 {
+		if e.Kind == engine.EntryDelivery && e.Subscription == s.id && e.Key == encodeKey(key) && len(e.Value) > 1 {
 			event := *s.life.world.events[binary.BigEndian.Uint32(e.Value[1:])]
 			event.Ref = key.Event
 			return &event
@@ -185,18 +185,18 @@ func (l *life) gained(shards []int) {
 		if len(l.disk.content.entries[shard]) == 0 && len(l.disk.pending) == 0 {
 			continue
 		}
-		var entries []protocol.Entry
+		var entries []engine.Entry
 		l.disk.do(func(c *content) { entries = c.list(shard) }, l.guard(func() { l.merged(entries) }))
 	}
 }
 
 // merged takes in retry records that came from elsewhere.
-func (l *life) merged(entries []protocol.Entry) {
+func (l *life) merged(entries []engine.Entry) {
 	for _, e := range entries {
-		if e.Kind != protocol.KindDelivery {
+		if e.Kind != engine.EntryDelivery {
 			continue
 		}
-		now, known := l.disk.content.entries[engine.ShardOf(e.Subscription)][e.ID()]
+		now, known := l.disk.content.entries[engine.ShardOf(e.Subscription)][e.EntryKey]
 		if known && now.Wins(&e) {
 			continue // it was changed here meanwhile
 		}

@@ -4,33 +4,32 @@ import (
 	"encoding/binary"
 	"time"
 
-	"pannier/cluster/protocol"
 	"pannier/engine"
 )
 
 // entries turns the writes of a machine into entries of its shard. A delivery has one
 // register: its retry record, its dead letter, or the tombstone that is its done mark.
-func (s *subscription) entries(writes []engine.Write) (entries []protocol.Entry) {
-	at := make(map[protocol.EntryKey]int)
-	put := func(e protocol.Entry, wins bool) {
+func (s *subscription) entries(writes []engine.Write) (entries []engine.Entry) {
+	at := make(map[engine.EntryKey]int)
+	put := func(e engine.Entry, wins bool) {
 		e.Subscription = s.id
-		if n, twice := at[e.ID()]; twice {
+		if n, twice := at[e.EntryKey]; twice {
 			if wins {
 				entries[n] = e
 			}
 			return
 		}
-		at[e.ID()] = len(entries)
+		at[e.EntryKey] = len(entries)
 		entries = append(entries, e)
 	}
 	for _, w := range writes {
 		switch t := w.(type) {
 		case engine.PutRetryRecord:
-			put(protocol.Entry{Kind: protocol.KindDelivery, Key: encodeKey(t.Key), Value: s.encodeRetry(t.RetryRecord)}, true)
+			put(engine.Entry{EntryKey: engine.EntryKey{Kind: engine.EntryDelivery, Key: encodeKey(t.Key)}, Value: s.encodeRetry(t.RetryRecord)}, true)
 		case engine.PutDeadLetter:
-			put(protocol.Entry{Kind: protocol.KindDelivery, Key: encodeKey(t.Key), Value: s.encodeDead(t.DeadLetter)}, true)
+			put(engine.Entry{EntryKey: engine.EntryKey{Kind: engine.EntryDelivery, Key: encodeKey(t.Key)}, Value: s.encodeDead(t.DeadLetter)}, true)
 		case engine.DropRetryRecord:
-			put(protocol.Entry{Kind: protocol.KindDelivery, Key: encodeKey(t.Key)}, false)
+			put(engine.Entry{EntryKey: engine.EntryKey{Kind: engine.EntryDelivery, Key: encodeKey(t.Key)}}, false)
 		}
 	}
 	return entries
@@ -82,10 +81,10 @@ func decodeKey(s string) engine.DeliveryKey {
 // purge ends every retry record and dead letter of a deleted subscription.
 func (s *subscription) purge() {
 	shard := engine.ShardOf(s.id)
-	var gone []protocol.Entry
+	var gone []engine.Entry
 	for _, e := range s.life.disk.content.list(shard) {
 		if e.Subscription == s.id && e.Value != nil {
-			gone = append(gone, protocol.Entry{Kind: e.Kind, Subscription: e.Subscription, Key: e.Key})
+			gone = append(gone, engine.Entry{EntryKey: e.EntryKey})
 		}
 	}
 	if len(gone) > 0 {

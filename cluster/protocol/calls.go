@@ -64,15 +64,16 @@ func (m *Member) Discharged(now time.Time, journal engine.JournalID, sub engine.
 	m.routing.discharged(pairs{journal, sub}, sequences)
 }
 
-// Returned gives pairs back that came with Deliver and were not attempted.
-func (m *Member) Returned(now time.Time, journal engine.JournalID, sub engine.SubscriptionID, sequences []uint64) {
+// Returned gives pairs back that came with Deliver and were not attempted; busy tells that the
+// endpoint cannot keep up.
+func (m *Member) Returned(now time.Time, journal engine.JournalID, sub engine.SubscriptionID, sequences []uint64, busy bool) {
 	m.now = now
-	m.routing.returned(pairs{journal, sub}, sequences)
+	m.routing.returned(pairs{journal, sub}, sequences, busy)
 }
 
 // Store makes a change of a shard's retry state; Durable carries the token once it is on the
 // shard's replicas. The stamps of the entries are set.
-func (m *Member) Store(now time.Time, shard int, entries []Entry) (token uint64) {
+func (m *Member) Store(now time.Time, shard int, entries []engine.Entry) (token uint64) {
 	m.now = now
 	return m.shards.store(shard, entries)
 }

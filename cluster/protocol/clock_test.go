@@ -3,6 +3,8 @@ package protocol
 import (
 	"testing"
 	"time"
+
+	"pannier/engine"
 )
 
 func TestClock(t *testing.T) {
@@ -32,9 +34,9 @@ func TestStampsOfTwoMembersDiffer(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMilli(1_700_000_000_000)
 	a, b := NewClock("a"), NewClock("b")
-	given := make(map[Stamp]bool)
+	given := make(map[engine.Stamp]bool)
 	for range 1000 {
-		for _, stamp := range []Stamp{a.Next(now), b.Next(now)} {
+		for _, stamp := range []engine.Stamp{a.Next(now), b.Next(now)} {
 			if given[stamp] {
 				t.Fatalf("stamp %d was given twice", stamp)
 			}

@@ -70,11 +70,13 @@ type (
 		Subscription engine.SubscriptionID
 		Sequences    []uint64
 	}
-	// Rehand asks for pairs of a kept journal to be routed again with Member.Route.
+	// Rehand asks for pairs of a kept journal to be routed again with Member.Route, at once or,
+	// when the subscription is Busy, once there may be room.
 	Rehand struct {
 		Journal      engine.JournalID
 		Subscription engine.SubscriptionID
 		Sequences    []uint64
+		Busy         bool
 	}
 
 	// WriteVersions makes versions durable and puts them in force.
@@ -94,7 +96,7 @@ type (
 	WriteEntries struct {
 		Token   uint64
 		Shard   int
-		Entries []Entry
+		Entries []engine.Entry
 	}
 	// Durable tells that a group given to Member.Store is on the shard's replicas.
 	Durable struct{ Token uint64 }
@@ -107,7 +109,7 @@ type (
 	// Merged tells the owner of entries that came from elsewhere.
 	Merged struct {
 		Shard   int
-		Entries []Entry
+		Entries []engine.Entry
 	}
 	// DropShard removes a shard that this member is no replica of and that all replicas have.
 	DropShard struct{ Shard int }

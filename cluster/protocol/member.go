@@ -74,7 +74,7 @@ type Member struct {
 	streams  map[placement.MemberID]*stream
 	begun    uint64 // streams, numbered over the whole life
 	awaiting map[uint64]func()
-	scans    map[uint64]func([]Entry)
+	scans    map[uint64]func([]engine.Entry)
 	token    uint64
 	effects  []Effect
 
@@ -93,12 +93,12 @@ func NewMember(o Options, now time.Time) *Member {
 		options: o, id: o.Self.ID, copies: min(max(o.Replication, 1), placement.MaxReplication),
 		startedAt: now, now: now, clock: NewClock(o.Self.ID),
 		known:   make(map[placement.MemberID]bool),
-		streams: make(map[placement.MemberID]*stream), awaiting: make(map[uint64]func()), scans: make(map[uint64]func([]Entry)),
+		streams: make(map[placement.MemberID]*stream), awaiting: make(map[uint64]func()), scans: make(map[uint64]func([]engine.Entry)),
 	}
 	for _, id := range o.Known {
 		m.known[id] = true
 	}
-	m.clock.last = Stamp(o.Table.Revision())
+	m.clock.last = engine.Stamp(o.Table.Revision())
 	m.replication = newReplication(m)
 	m.replicas = &replicas{member: m, copies: make(map[engine.JournalID]*replica)}
 	for _, c := range o.Copies {
@@ -249,7 +249,7 @@ func (m *Member) await(then func()) (token uint64) {
 }
 
 // scan has a function called with everything there is of a shard.
-func (m *Member) scan(shard int, then func([]Entry)) {
+func (m *Member) scan(shard int, then func([]engine.Entry)) {
 	m.token++
 	m.scans[m.token] = then
 	m.emit(ScanShard{Token: m.token, Shard: shard})
@@ -265,7 +265,7 @@ func (m *Member) Written(now time.Time, token uint64) {
 }
 
 // Scanned answers ScanShard.
-func (m *Member) Scanned(now time.Time, token uint64, entries []Entry) {
+func (m *Member) Scanned(now time.Time, token uint64, entries []engine.Entry) {
 	m.now = now
 	if then := m.scans[token]; then != nil {
 		delete(m.scans, token)

@@ -86,12 +86,13 @@ type (
 		Subscription engine.SubscriptionID
 		Sequences    []uint64
 	}
-	// Back returns pairs that were not attempted: the sender does not own the subscription, or
-	// has no room.
+	// Back returns pairs that were not attempted: the sender does not own the subscription or,
+	// when it is Busy, its endpoint cannot keep up.
 	Back struct {
 		Journal      engine.JournalID
 		Subscription engine.SubscriptionID
 		Sequences    []uint64
+		Busy         bool
 	}
 )
 
@@ -117,7 +118,7 @@ type (
 	Group struct {
 		Token   uint64
 		Shard   int
-		Entries []Entry
+		Entries []engine.Entry
 	}
 	// GroupStored answers Group once it is durable.
 	GroupStored struct{ Token uint64 }
@@ -132,7 +133,7 @@ type (
 	// own first.
 	ShardEntries struct {
 		Shard   int
-		Entries []Entry
+		Entries []engine.Entry
 		Last    bool
 	}
 )
@@ -224,7 +225,7 @@ const (
 	versionBytes      = 600 // a common subscription
 )
 
-func entriesBytes(entries []Entry) (n int) {
+func entriesBytes(entries []engine.Entry) (n int) {
 	for i := range entries {
 		n += entries[i].Bytes()
 	}

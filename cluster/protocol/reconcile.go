@@ -145,7 +145,7 @@ func (r *reconciling) tick() {
 
 // compare tells the owner what is here.
 func (r *reconciling) compare(shard int) {
-	r.member.scan(shard, func(entries []Entry) {
+	r.member.scan(shard, func(entries []engine.Entry) {
 		if owner := r.member.view.Owner(shard); owner != r.member.id {
 			r.member.send(owner, &ShardDigest{Sums: []ShardSum{{shard, SumOf(entries)}}})
 		}
@@ -160,7 +160,7 @@ func (r *reconciling) digest(from placement.MemberID, m *ShardDigest) {
 		switch {
 		case !r.member.shards.owned[theirs.Shard]:
 		case r.holding[theirs.Shard] || theirs.Sum != (Sum{}):
-			r.member.scan(theirs.Shard, func(entries []Entry) { r.answer(from, theirs, entries) })
+			r.member.scan(theirs.Shard, func(entries []engine.Entry) { r.answer(from, theirs, entries) })
 		default:
 			r.noteSame(from, theirs.Shard, answer)
 		}
@@ -170,7 +170,7 @@ func (r *reconciling) digest(from placement.MemberID, m *ShardDigest) {
 	}
 }
 
-func (r *reconciling) answer(from placement.MemberID, theirs ShardSum, entries []Entry) {
+func (r *reconciling) answer(from placement.MemberID, theirs ShardSum, entries []engine.Entry) {
 	if SumOf(entries) != theirs.Sum {
 		delete(r.same[theirs.Shard], from)
 		r.sendAll(from, theirs.Shard, entries)
@@ -203,8 +203,8 @@ func (r *reconciling) replicated(shard int) bool {
 	return true
 }
 
-func (r *reconciling) sendAll(to placement.MemberID, shard int, entries []Entry) {
-	var page []Entry
+func (r *reconciling) sendAll(to placement.MemberID, shard int, entries []engine.Entry) {
+	var page []engine.Entry
 	size := 0
 	for i := range entries {
 		if size += entries[i].Bytes(); size > MaxPageBytes {
@@ -232,7 +232,7 @@ func (r *reconciling) entries(from placement.MemberID, m *ShardEntries) {
 	if !m.Last || r.member.view.Owner(m.Shard) != from {
 		return
 	}
-	r.member.scan(m.Shard, func(entries []Entry) {
+	r.member.scan(m.Shard, func(entries []engine.Entry) {
 		r.sendAll(from, m.Shard, entries)
 		delete(r.comparing, m.Shard)
 		r.due[m.Shard] = r.member.now.Add(ReconcileEvery / 4)

@@ -41,7 +41,7 @@ type routing struct {
 	member *Member
 	// out are the pairs that other members have, and who has them.
 	out map[pairs]map[uint64]placement.MemberID
-	// parked are the pairs that nobody has.
+	// parked are the pairs that nobody has; those that a busy owner gave back are true.
 	parked   map[pairs]map[uint64]bool
 	rehandAt time.Time
 
@@ -78,7 +78,7 @@ func (r *routing) route(journal engine.JournalID, sequence uint64, event []byte,
 			r.receive(r.member.id, &Route{Journal: journal, Sequence: sequence, Event: event, Subscriptions: theirs})
 		case owner == "" || !r.member.hasRoom(owner):
 			for _, sub := range theirs {
-				r.park(pairs{journal, sub}, sequence)
+				r.park(pairs{journal, sub}, sequence, false)
 			}
 		default:
 			for _, sub := range theirs {
@@ -89,7 +89,7 @@ func (r *routing) route(journal engine.JournalID, sequence uint64, event []byte,
 	}
 }
 
-func (r *routing) park(p pairs, sequence uint64) { of(r.parked, p)[sequence] = true }
+func (r *routing) park(p pairs, sequence uint64, busy bool) { of(r.parked, p)[sequence] = busy }
 
 // drop forgets the pairs of a journal that another member keeps now.
 func (r *routing) drop(journal engine.JournalID) {
@@ -111,7 +111,7 @@ func (r *routing) done(m *Done) {
 	var settled []uint64
 	for _, sequence := range m.Sequences {
 		_, out := r.out[p][sequence]
-		parked := r.parked[p][sequence]
+		_, parked := r.parked[p][sequence]
 		if out || parked {
 			remove(r.out, p, sequence)
 			remove(r.parked, p, sequence)
@@ -129,7 +129,7 @@ func (r *routing) back(from placement.MemberID, m *Back) {
 	for _, sequence := range m.Sequences {
 		if r.out[p][sequence] == from {
 			remove(r.out, p, sequence)
-			r.park(p, sequence)
+			r.park(p, sequence, m.Busy)
 		}
 	}
 }
@@ -140,7 +140,7 @@ func (r *routing) lost(peer placement.MemberID) {
 		for sequence, owner := range sequences {
 			if owner == peer {
 				remove(r.out, p, sequence)
-				r.park(p, sequence)
+				r.park(p, sequence, false)
 			}
 		}
 	}
@@ -161,9 +161,26 @@ func (r *routing) tick() {
 		if owner == "" || (owner != r.member.id && !r.member.hasRoom(owner)) {
 			continue
 		}
-		sequences := sortedKeys(r.parked[p])
-		delete(r.parked, p)
-		r.member.emit(Rehand{Journal: p.journal, Subscription: p.subscription, Sequences: sequences})
+		r.rehand(p)
+	}
+}
+
+// rehand asks for the parked pairs of a subscription.
+func (r *routing) rehand(p pairs) {
+	var plain, busy []uint64
+	for _, sequence := range sortedKeys(r.parked[p]) {
+		if r.parked[p][sequence] {
+			busy = append(busy, sequence)
+		} else {
+			plain = append(plain, sequence)
+		}
+	}
+	delete(r.parked, p)
+	if len(plain) > 0 {
+		r.member.emit(Rehand{Journal: p.journal, Subscription: p.subscription, Sequences: plain})
+	}
+	if len(busy) > 0 {
+		r.member.emit(Rehand{Journal: p.journal, Subscription: p.subscription, Sequences: busy, Busy: true})
 	}
 }
 
@@ -180,11 +197,11 @@ func (r *routing) receive(keeper placement.MemberID, m *Route) {
 				r.held[p][m.Sequence] = append(r.held[p][m.Sequence], keeper)
 			}
 		case r.member.view.Owner(engine.ShardOf(sub)) != r.member.id:
-			r.giveBack(keeper, p, m.Sequence)
+			r.giveBack(keeper, p, m.Sequence, false)
 		case !r.member.versions.known(sub):
 			// The keeper matched with a version that has not come here yet.
 			unknown = append(unknown, sub)
-			r.giveBack(keeper, p, m.Sequence)
+			r.giveBack(keeper, p, m.Sequence, false)
 		default:
 			of(r.held, p)[m.Sequence] = []placement.MemberID{keeper}
 			fresh = append(fresh, sub)
@@ -198,12 +215,14 @@ func (r *routing) receive(keeper placement.MemberID, m *Route) {
 	}
 }
 
-func (r *routing) giveBack(keeper placement.MemberID, p pairs, sequence uint64) {
+func (r *routing) giveBack(keeper placement.MemberID, p pairs, sequence uint64, busy bool) {
 	if keeper == r.member.id {
-		r.park(p, sequence)
+		r.park(p, sequence, busy)
 		return
 	}
-	r.member.send(keeper, &Back{Journal: p.journal, Subscription: p.subscription, Sequences: []uint64{sequence}})
+	r.member.send(keeper, &Back{
+		Journal: p.journal, Subscription: p.subscription, Sequences: []uint64{sequence}, Busy: busy,
+	})
 }
 
 // answer tells a keeper, or this member's own account, what is discharged.
@@ -233,11 +252,11 @@ func (r *routing) discharged(p pairs, sequences []uint64) {
 }
 
 // returned gives pairs back that were not attempted.
-func (r *routing) returned(p pairs, sequences []uint64) {
+func (r *routing) returned(p pairs, sequences []uint64, busy bool) {
 	for _, sequence := range sequences {
 		for _, keeper := range r.held[p][sequence] {
 			if keeper == r.member.id || r.member.sees(keeper) {
-				r.giveBack(keeper, p, sequence)
+				r.giveBack(keeper, p, sequence, busy)
 			}
 		}
 		remove(r.held, p, sequence)

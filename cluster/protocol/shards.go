@@ -19,7 +19,7 @@ type shards struct {
 type group struct {
 	token   uint64
 	shard   int
-	entries []Entry
+	entries []engine.Entry
 	here    bool // synced on this member
 	waiting map[placement.MemberID]bool
 }
@@ -29,7 +29,7 @@ func newShards(m *Member) *shards {
 }
 
 // store writes a change of a shard here and on the shard's replicas.
-func (s *shards) store(shard int, entries []Entry) (token uint64) {
+func (s *shards) store(shard int, entries []engine.Entry) (token uint64) {
 	stamp := s.member.clock.Next(s.member.now)
 	for i := range entries {
 		entries[i].Stamp = stamp
@@ -70,7 +70,7 @@ func (s *shards) receive(from placement.MemberID, m *Group) {
 }
 
 // write merges entries that come from another member; an owner is told of them.
-func (s *shards) write(shard int, entries []Entry, then func()) {
+func (s *shards) write(shard int, entries []engine.Entry, then func()) {
 	for i := range entries {
 		// A stamp too far ahead is refused where the peer's messages are taken in.
 		_ = s.member.clock.Witness(entries[i].Stamp, s.member.now)

@@ -138,7 +138,7 @@ func (v *versions) settle(c *change) {
 func (v *versions) receive(from placement.MemberID, m *Versions) {
 	var fresh []*engine.Subscription
 	for _, version := range m.Versions {
-		if v.member.clock.Witness(Stamp(version.Revision), v.member.now) != nil {
+		if v.member.clock.Witness(engine.Stamp(version.Revision), v.member.now) != nil {
 			continue
 		}
 		if known := v.latest(version.ID); known == nil || known.Revision < version.Revision {
