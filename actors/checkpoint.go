@@ -38,8 +38,15 @@ func (i *ingress) checkpoint(with []engine.Write, done chan<- struct{}) {
 	i.written = mark
 	writes = append(writes, engine.PutWatermark{Watermark: mark})
 	writes = append(writes, i.passedDoneMarks(mark.Sequence)...)
+	var cursors []engine.Cursor
+	if i.system.cluster != nil {
+		cursors = i.system.accountOf(i)
+	}
 	i.system.write(writes, func() {
 		i.durable.Store(mark.Sequence)
+		if i.system.cluster != nil {
+			i.system.cluster.Checkpoint(mark, cursors)
+		}
 		if done != nil {
 			close(done)
 		}

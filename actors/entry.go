@@ -154,12 +154,17 @@ func (e *entry) slot(lane *ingress) *slot {
 }
 
 func (e *entry) slotLocked(lane *ingress) *slot {
+	return e.slotFor(lane.id, lane)
+}
+
+// slotFor finds or makes the mailbox of a journal, whose events have the places of a lane.
+func (e *entry) slotFor(journal engine.JournalID, lane *ingress) *slot {
 	for _, s := range e.slots {
-		if s.journal == lane.id {
+		if s.journal == journal {
 			return s
 		}
 	}
-	s := &slot{journal: lane.id, ingress: lane}
+	s := &slot{journal: journal, ingress: lane}
 	e.slots = append(e.slots, s)
 	return s
 }

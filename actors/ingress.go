@@ -60,6 +60,7 @@ type ingress struct {
 	system      *System
 	id          engine.JournalID
 	name        string
+	adopted     bool // its writer is another life, of this member or of another
 	config      engine.LaneConfig
 	promoted    atomic.Pointer[string]          // the topic of a promoted lane
 	topics      atomic.Pointer[[]match.Pattern] // what it takes
@@ -127,9 +128,7 @@ func (i *ingress) Receive(ctx actor.Context) {
 	case abandon:
 		i.abandon(m.part)
 	case discharged:
-		for _, sequence := range m.sequences {
-			i.ledger.Discharge(sequence, uint32(m.handle))
-		}
+		i.discharge(m)
 	case caughtUp:
 		i.flips = append(i.flips, m.entry)
 		i.flip()
@@ -140,6 +139,16 @@ func (i *ingress) Receive(ctx actor.Context) {
 	case absorb:
 		i.totals.add(m.totals)
 		i.checkpoint(m.gone, m.done)
+	}
+}
+
+// discharge takes pairs off the ledger. In a cluster a pair may end twice: with its owner, and
+// with the one before.
+func (i *ingress) discharge(m discharged) {
+	for _, sequence := range m.sequences {
+		if i.system.cluster == nil || i.ledger.Waits(sequence, uint32(m.handle)) {
+			i.ledger.Discharge(sequence, uint32(m.handle))
+		}
 	}
 }
 
@@ -316,7 +325,7 @@ func (i *ingress) reclaim(e *entry) {
 		return
 	}
 	for _, event := range events {
-		i.ledger.Discharge(event.Ref.Sequence, uint32(e.handle))
+		i.discharge(discharged{e.handle, []uint64{event.Ref.Sequence}})
 	}
 	i.noteDirty(e, s)
 	e.wake()

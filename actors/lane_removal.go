@@ -31,9 +31,14 @@ func (i *ingress) isDrained() bool {
 func (s *System) removeLane(lane *ingress) {
 	s.lanes.drop(lane)
 	for _, e := range s.registry.all() {
-		e.dropSlot(lane)
+		e.dropSlot(lane.id)
 	}
 	s.root.Stop(lane.pid)
+	if lane.adopted {
+		s.cluster.Finished(lane.id)
+		s.write([]engine.Write{engine.DropWatermark{Journal: lane.id}}, func() {})
+		return
+	}
 	done := make(chan struct{})
 	s.lanes.byName(engine.SharedLane).send(absorb{
 		totals: lane.totals.all(), done: done,
@@ -60,9 +65,12 @@ func (l *laneSet) drop(lane *ingress) {
 	l.publish(slices.DeleteFunc(slices.Clone(l.all()), func(other *ingress) bool { return other == lane }))
 }
 
-func (e *entry) dropSlot(lane *ingress) {
+// dropSlot forgets the mailbox of a journal and tells whether there was one.
+func (e *entry) dropSlot(journal engine.JournalID) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	// allSlots hands the slice out: it is replaced, not changed.
-	e.slots = slices.DeleteFunc(slices.Clone(e.slots), func(s *slot) bool { return s.ingress == lane })
+	before := len(e.slots)
+	e.slots = slices.DeleteFunc(slices.Clone(e.slots), func(s *slot) bool { return s.journal == journal })
+	return len(e.slots) < before
 }

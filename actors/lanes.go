@@ -1,8 +1,6 @@
 package actors
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -49,7 +47,7 @@ func openLanes(s *System) (*laneSet, error) {
 	open := func(config engine.LaneConfig) error {
 		record, known := records[config.Name]
 		if !known {
-			record = engine.LaneRecord{Name: config.Name, Journal: newJournalID()}
+			record = engine.LaneRecord{Name: config.Name, Journal: engine.NewJournalID()}
 			if err := s.writeAndWait(engine.PutLane{LaneRecord: record}); err != nil {
 				return err
 			}
@@ -127,12 +125,6 @@ func (i *ingress) promotedTopic() string {
 		return *topic
 	}
 	return ""
-}
-
-func newJournalID() engine.JournalID {
-	var raw [8]byte
-	_, _ = rand.Read(raw[:]) // never fails since Go 1.24
-	return engine.JournalID(binary.BigEndian.Uint64(raw[:]))
 }
 
 func (l *laneSet) startAll() error {

@@ -97,7 +97,7 @@ func (l *laneSet) promotedCount() (n int) {
 // add makes a promoted lane: durable first, then in use.
 func (l *laneSet) add(topic string) error {
 	record := engine.LaneRecord{
-		Name: engine.NewID("auto-")[:17], Journal: newJournalID(), Topic: topic, Promoted: true,
+		Name: engine.NewID("auto-")[:17], Journal: engine.NewJournalID(), Topic: topic, Promoted: true,
 	}
 	if err := l.system.writeAndWait(engine.PutLane{LaneRecord: record}); err != nil {
 		return err

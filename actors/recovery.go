@@ -40,14 +40,8 @@ func (s *System) restore(snapshot *engine.Snapshot) {
 		}
 	}
 	for _, c := range snapshot.Cursors {
-		lane, e := s.lanes.byJournal(c.Journal), s.entryOf(c.Subscription)
-		if lane == nil || e == nil {
-			continue
-		}
-		slot := e.slot(lane)
-		slot.ranges, slot.waiting = c.Ranges, c.Waiting
-		for _, r := range c.Ranges {
-			slot.lagging = slot.lagging || r.Through == 0
+		if lane := s.lanes.byJournal(c.Journal); lane != nil {
+			s.restoreCursors(lane, []engine.Cursor{c})
 		}
 	}
 }
@@ -63,7 +57,7 @@ func (s *System) recover(snapshot *engine.Snapshot) error {
 			released[id] = true
 		}
 	}
-	found, err := s.countBatches(marks)
+	found, err := countBatches(s.lanes.all(), marks)
 	if err != nil {
 		return err
 	}
@@ -78,9 +72,9 @@ func (s *System) recover(snapshot *engine.Snapshot) error {
 }
 
 // countBatches counts the records of each batch above the watermarks.
-func (s *System) countBatches(marks map[engine.JournalID]engine.Watermark) (map[uint64]uint32, error) {
+func countBatches(lanes []*ingress, marks map[engine.JournalID]engine.Watermark) (map[uint64]uint32, error) {
 	found := make(map[uint64]uint32)
-	for _, lane := range s.lanes.all() {
+	for _, lane := range lanes {
 		mark := marks[lane.id]
 		err := lane.readAll(max(mark.Sequence, mark.Routed+1), func(_ uint64, record engine.Record) {
 			if part := partOf(record); part.ID != 0 {
@@ -128,6 +122,8 @@ type recovery struct {
 	open     map[uint64][]uint32 // whom the events through mark.OpenThrough wait for
 	found    map[uint64]uint32
 	parts    []*engine.Event // of the batch being read, for the answer of its request
+	// adopted tells that other parts of a batch may be with other members: none is dropped.
+	adopted bool
 }
 
 func newRecovery(s *System, lane *ingress, mark engine.Watermark) *recovery {
@@ -174,7 +170,7 @@ func (r *recovery) skipTo(sequence uint64) {
 // whole tells whether a part's batch was durable in full. What was routed before the crash
 // was.
 func (r *recovery) whole(sequence uint64, part engine.BatchPart) bool {
-	return part.ID == 0 || sequence <= r.mark.Routed || r.released[part.ID] || r.found[part.ID] >= part.Count
+	return part.ID == 0 || r.adopted || sequence <= r.mark.Routed || r.released[part.ID] || r.found[part.ID] >= part.Count
 }
 
 func (r *recovery) event(event *engine.Event) (taking []uint32) {
@@ -244,7 +240,7 @@ func (r *recovery) remember(event *engine.Event) {
 
 // request brings the answer of an Idempotency-Key back.
 func (r *recovery) request(request *engine.Request) {
-	if r.found[request.Batch.ID] < request.Batch.Count && !r.released[request.Batch.ID] && request.Batch.ID != 0 {
+	if !r.adopted && r.found[request.Batch.ID] < request.Batch.Count && !r.released[request.Batch.ID] && request.Batch.ID != 0 {
 		return
 	}
 	// Of a request over several lanes the record itself names every id.

@@ -12,6 +12,8 @@ import (
 // lags; the subscription actor takes them out. Safe for concurrent use.
 type slot struct {
 	journal engine.JournalID
+	// ingress is the lane of the journal or, of another member's journal, the one whose places
+	// its events have here.
 	ingress *ingress
 
 	mu    sync.Mutex
@@ -173,6 +175,20 @@ func (s *slot) grow() {
 		ring[i] = s.queue[(s.head+i)%len(s.queue)]
 	}
 	s.queue, s.head = ring, 0
+}
+
+// foreign tells whether another member keeps the journal: what lags there is its matter.
+func (s *slot) foreign() bool { return s.journal != s.ingress.id }
+
+// takeAll empties the queue and gives the sequences of what was in it.
+func (s *slot) takeAll() (sequences []uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.count {
+		sequences = append(sequences, s.queue[(s.head+i)%len(s.queue)].event.Ref.Sequence)
+	}
+	s.queue, s.head, s.count = nil, 0, 0
+	return sequences
 }
 
 // shrink gives the ring back: many subscriptions had work once and sleep now.

@@ -46,6 +46,21 @@ type (
 		events []*engine.Event
 		done   chan<- struct{}
 	}
+	// settled and returned end hand-outs to the member that owns the subscription.
+	settled  struct{ refs []engine.EventRef }
+	returned struct {
+		refs []engine.EventRef
+		busy bool
+	}
+	// merged takes in a delivery's retry record that another member wrote, or its end.
+	merged struct {
+		key    engine.DeliveryKey
+		record *engine.RetryRecord
+	}
+	// dropLane forgets a journal that another member keeps.
+	dropLane struct{ journal engine.JournalID }
+	// moved tells that the subscription may have another owner.
+	moved struct{}
 	// stopWork begins the shutdown: no attempt is started any more.
 	stopWork struct{}
 )
@@ -60,6 +75,7 @@ type subscriptionActor struct {
 	self    *actor.PID
 
 	pending  int     // writes, reads and loads under way
+	leaving  leaving // the subscription has another owner
 	embeds   []embed // wait for the records to be loaded
 	lastWork time.Time
 	reported time.Time // when the cursors were
@@ -107,6 +123,8 @@ func (a *subscriptionActor) Receive(ctx actor.Context) {
 		m.gone <- gone
 	case embed:
 		a.embeds = append(a.embeds, m)
+	case settled, returned, merged, moved, dropLane:
+		a.hearCluster(m)
 	case stopWork:
 		a.machine.Stop()
 	case retire:
@@ -129,9 +147,14 @@ func (a *subscriptionActor) start() {
 		queue.Records = max(queue.Records, 1) // whatever there is, it is loaded again
 		queue.Circuit = before.View(now).Circuit
 	}
+	forward := !a.system.owns(e.id)
+	if a.system.cluster != nil && !forward {
+		queue.Records = max(queue.Records, 1) // others may have written some
+	}
 	a.machine = delivery.New(delivery.Options{
 		Subscription: a.system.table.Latest(e.handle), Mailbox: e, Random: a.system.random,
 		Watermark: a.system.watermark, Queue: queue, Quarantined: e.quarantined(),
+		Carry: a.system.cluster != nil, Forward: forward,
 	}, now)
 	if a.system.stopping.Load() {
 		a.machine.Stop()
@@ -139,7 +162,7 @@ func (a *subscriptionActor) start() {
 	e.mu.Lock()
 	e.machine = a.machine
 	e.mu.Unlock()
-	if queue.Records > 0 {
+	if queue.Records > 0 && !forward {
 		a.load()
 	}
 }
@@ -193,6 +216,7 @@ func (a *subscriptionActor) turn() {
 	if discards {
 		a.system.totals.discarded.Add(before - a.entry.pending())
 	}
+	wake = soonest(wake, a.leave(now))
 	a.system.timers.set(a.entry, wake)
 	a.entry.noteWork(a.lastWork)
 }
@@ -221,6 +245,9 @@ func (a *subscriptionActor) embedAll() (embedded func()) {
 // included.
 func (a *subscriptionActor) takeChanges() {
 	for _, s := range a.entry.allSlots() {
+		if s.foreign() && a.machine.Forwards() {
+			continue // what comes for the owner is given back
+		}
 		if !a.machine.HasLane(s.journal) {
 			// The slot's ranges hold the changes already.
 			a.machine.Lane(s.journal, s.ingress.windowShare, s.snapshot())
@@ -256,7 +283,11 @@ func (a *subscriptionActor) performThen(effects delivery.Effects, durable func()
 	}
 	s.discharge(e, effects.Discharged)
 	for _, attempt := range effects.Attempts {
-		s.attempts.submit(attemptJob{shareKey: shareKey{e, s.ingressOf(attempt.Key.Event.Journal)}, attempt: attempt})
+		if a.machine.Forwards() {
+			s.cluster.HandOut(attempt.Event, e.id)
+			continue
+		}
+		s.attempts.submit(attemptJob{shareKey: shareKey{e, e.laneOf(attempt.Key.Event.Journal)}, attempt: attempt})
 	}
 	for _, read := range effects.Reads {
 		a.pending++
@@ -266,7 +297,7 @@ func (a *subscriptionActor) performThen(effects delivery.Effects, durable func()
 		s.ingressOf(journal).send(caughtUp{e})
 	}
 	for _, journal := range effects.Stale {
-		s.ingressOf(journal).send(stale{e})
+		a.stale(journal)
 	}
 	s.totals.discarded.Add(int64(effects.Discarded))
 	for _, end := range effects.Ends {
@@ -295,7 +326,7 @@ func (a *subscriptionActor) reportCursors(now time.Time) (next time.Time) {
 	}
 	a.reported = now
 	for _, s := range a.entry.allSlots() {
-		if ranges, settled, moved := a.machine.Waiting(s.journal); moved {
+		if ranges, settled, moved := a.machine.Waiting(s.journal); moved && !s.foreign() {
 			s.report(ranges, settled)
 			s.ingress.noteDirty(a.entry, s)
 		}
@@ -351,10 +382,14 @@ func (a *subscriptionActor) describe() engine.SubscriptionWork {
 // the messages before this one made necessary, its next wake included.
 func (a *subscriptionActor) retire(ctx actor.Context) {
 	a.turn()
-	if a.pending > 0 || !a.machine.Idle() {
+	if a.leaving.done {
+		a.entry.parkWake()
+	} else if a.pending > 0 || !a.machine.Idle() {
 		a.entry.stay()
 		return
 	}
-	a.entry.keepQueue(a.machine.Queue())
+	if !a.machine.Forwards() {
+		a.entry.keepQueue(a.machine.Queue())
+	}
 	ctx.Stop(ctx.Self())
 }

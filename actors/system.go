@@ -25,10 +25,12 @@ import (
 
 // Options are what a System is made from.
 type Options struct {
-	Table    *engine.Table
-	State    engine.State
-	History  engine.History
-	Sender   engine.Sender
+	Table   *engine.Table
+	State   engine.State
+	History engine.History
+	Sender  engine.Sender
+	// Cluster is nil for a member that runs alone.
+	Cluster  engine.Cluster
 	Recent   *engine.Recent
 	Dropped  *engine.DroppedBatches
 	Snapshot *engine.Snapshot
@@ -70,6 +72,7 @@ type System struct {
 	state   engine.State
 	history engine.History
 	sender  engine.Sender
+	cluster engine.Cluster
 	recent  *engine.Recent
 	dropped *engine.DroppedBatches
 	options Options
@@ -110,7 +113,7 @@ type endings struct {
 // of OpenJournal and of the state.
 func Start(o Options) (*System, error) {
 	s := &System{
-		table: o.Table, state: o.State, history: o.History, sender: o.Sender, recent: o.Recent,
+		table: o.Table, state: o.State, history: o.History, sender: o.Sender, cluster: o.Cluster, recent: o.Recent,
 		dropped: o.Dropped, options: o, clock: o.Clock, random: o.Random, logger: o.Logger,
 		held: newHeldParts(), before: make(map[engine.SubscriptionID]*endings),
 		stopped: make(chan struct{}), loads: make(chan struct{}, maxLoads),
@@ -239,7 +242,11 @@ func (s *System) discharge(e *entry, refs []engine.EventRef) {
 				others = append(others, ref)
 			}
 		}
-		s.ingressOf(journal).send(discharged{e.handle, sequences})
+		if s.foreign(journal) {
+			s.cluster.Discharged(journal, e.id, sequences)
+		} else {
+			s.ingressOf(journal).send(discharged{e.handle, sequences})
+		}
 		refs = others
 	}
 }

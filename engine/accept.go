@@ -22,6 +22,11 @@ func (e *Engine) Accept(ctx context.Context, caller Caller, drafts []Draft, key 
 	if err := stampTenant(caller, drafts); err != nil {
 		return Accepted{}, err
 	}
+	if e.cluster != nil {
+		if err := e.unready(); err != nil {
+			return Accepted{}, err // too few members would have a copy
+		}
+	}
 	r := &request{engine: e, drafts: drafts, single: len(drafts) == 1}
 	if key != "" {
 		r.key = caller.Tenant + "\x00" + key

@@ -27,6 +27,7 @@ type Engine struct {
 	replays  *replays
 	unready  func() error
 	warnings func() []string
+	cluster  Members
 	expired  *expiredRanges
 }
 
@@ -62,6 +63,8 @@ type Options struct {
 	Clock    Clock
 	Logger   *slog.Logger
 	Member   Member
+	// Members is the cluster; nil for a member that runs alone.
+	Members Members
 	// Unready says why events would be refused; nil or a nil error: they are taken.
 	Unready func() error
 	// Warnings says what an operator should look at although the member is ready.
@@ -75,7 +78,7 @@ func New(o Options) *Engine {
 		state:   o.State, history: o.History, lanes: o.Lanes, deliveries: o.Deliveries,
 		table: o.Table, recent: o.Recent, endpoints: o.Endpoints, dropped: o.Dropped,
 		keys: newKeyring(o.AdminKey, o.APIKeys), clock: o.Clock, logger: o.Logger,
-		member: o.Member, revision: o.Table.Revision(), unready: o.Unready, warnings: o.Warnings,
+		member: o.Member, revision: o.Table.Revision(), unready: o.Unready, warnings: o.Warnings, cluster: o.Members,
 	}
 	e.replays = newReplays(e, o.Replays)
 	return e

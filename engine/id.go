@@ -72,6 +72,13 @@ func decodeRef(text string) (EventRef, bool) {
 	return ref, encodeRef(ref) == text
 }
 
+// NewJournalID draws the name of a journal.
+func NewJournalID() JournalID {
+	var raw [8]byte
+	_, _ = rand.Read(raw[:]) // never fails since Go 1.24
+	return JournalID(binary.BigEndian.Uint64(raw[:]))
+}
+
 // NewSubscriptionID draws a random id.
 func NewSubscriptionID() SubscriptionID { return SubscriptionID(NewID(subscriptionPrefix)) }
 

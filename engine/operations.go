@@ -17,7 +17,10 @@ func (e *Engine) Ready() Readiness {
 }
 
 // Cluster describes the cluster: this member alone owns every shard.
-func (e *Engine) Cluster(context.Context) ClusterView {
+func (e *Engine) Cluster(ctx context.Context) ClusterView {
+	if e.cluster != nil {
+		return e.cluster.View(ctx)
+	}
 	stats := e.deliveries.Stats()
 	return ClusterView{
 		Name: "pannier", Replication: 1, Shards: Shards,

@@ -127,6 +127,36 @@ type LaneRecord struct {
 	Promoted bool
 }
 
+// Cluster is the port to the other members (cluster.Node); a member that runs alone has none.
+// No method blocks. All may be called concurrently.
+type Cluster interface {
+	// Owns tells whether this member makes the attempts of a subscription.
+	Owns(id SubscriptionID) bool
+	// HandOut gives an event of a journal that this member keeps to the owner of a
+	// subscription; Settled or Returned of the actors answers.
+	HandOut(event *Event, id SubscriptionID)
+	// Discharged tells the keeper of another member's journal that pairs are discharged (I2).
+	Discharged(journal JournalID, id SubscriptionID, sequences []uint64)
+	// GiveBack returns such pairs unattempted; busy tells that the endpoint cannot keep up.
+	GiveBack(journal JournalID, id SubscriptionID, sequences []uint64, busy bool)
+	// Checkpoint gives the durable account of a journal that this member keeps: another member
+	// would go on from it.
+	Checkpoint(mark Watermark, cursors []Cursor)
+	// Finished tells that nothing of an adopted journal is needed any more.
+	Finished(journal JournalID)
+}
+
+// Members is the port to the cluster as the API sees it (cluster.Node, through cmd/pannier).
+type Members interface {
+	// PutVersion gives a version its revision and puts it in force on every member. Errors:
+	// unavailable.
+	PutVersion(ctx context.Context, version *Subscription) error
+	// Owner is the member that owns a subscription.
+	Owner(id SubscriptionID) string
+	// View describes the members.
+	View(ctx context.Context) ClusterView
+}
+
 // History is the log of attempts (storage.History on Badger, memory twin). It may be lost
 // without losing a delivery.
 type History interface {

@@ -29,7 +29,7 @@ func (e *Engine) CreateSubscription(ctx context.Context, caller Caller, spec Sub
 	version.ID = NewSubscriptionID()
 	version.Secrets = []ValidSecret{{Secret: secret}}
 	version.CreatedAt, version.UpdatedAt, version.Version = now, now, 1
-	if err := e.put(version); err != nil {
+	if err := e.put(ctx, version); err != nil {
 		return SubscriptionView{}, err
 	}
 	return e.view(ctx, version)
@@ -37,7 +37,10 @@ func (e *Engine) CreateSubscription(ctx context.Context, caller Caller, spec Sub
 
 // put gives a version the next revision, makes it durable and puts it in force. Versions
 // take force in the order of their revisions, because the state calls back in order.
-func (e *Engine) put(version *Subscription) error {
+func (e *Engine) put(ctx context.Context, version *Subscription) error {
+	if e.cluster != nil {
+		return e.cluster.PutVersion(ctx, version)
+	}
 	done := make(chan struct{})
 	e.changing.Lock()
 	e.revision++
@@ -72,12 +75,20 @@ func (e *Engine) Subscription(ctx context.Context, caller Caller, id Subscriptio
 	return e.view(ctx, version)
 }
 
+// owner is the member that makes the attempts of a subscription.
+func (e *Engine) owner(id SubscriptionID) string {
+	if e.cluster != nil {
+		return e.cluster.Owner(id)
+	}
+	return e.member.ID
+}
+
 func (e *Engine) view(ctx context.Context, version *Subscription) (SubscriptionView, error) {
 	work, err := e.deliveries.Look(ctx, version.ID)
 	if err != nil {
 		return SubscriptionView{}, err
 	}
-	view := SubscriptionView{Subscription: version, Owner: e.member.ID, State: work.Health, Pending: work.Pending}
+	view := SubscriptionView{Subscription: version, Owner: e.owner(version.ID), State: work.Health, Pending: work.Pending}
 	if work.OldestMilli > 0 && work.Pending > 0 {
 		view.OldestPendingAt = time.UnixMilli(work.OldestMilli)
 	}
@@ -161,7 +172,7 @@ func (e *Engine) edit(ctx context.Context, caller Caller, id SubscriptionID, cha
 	}
 	version.ID, version.Tenant, version.CreatedAt = latest.ID, latest.Tenant, latest.CreatedAt
 	version.UpdatedAt, version.Version = e.clock(), latest.Version+1
-	err = e.put(version)
+	err = e.put(ctx, version)
 	e.editing.Unlock()
 	if err != nil {
 		return nil, err

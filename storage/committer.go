@@ -45,11 +45,16 @@ type committer struct {
 type write struct {
 	changes []change
 	size    int
-	done    func()
+	// extra is how many keys its late changes may change beyond one each.
+	extra int
+	done  func()
 }
 
+// keys bounds the keys that the write changes.
+func (w write) keys() int { return len(w.changes) + w.extra }
+
 // weight counts a write without changes too: the queue is bounded in writes as well.
-func (w write) weight() int { return max(len(w.changes), 1) }
+func (w write) weight() int { return max(w.keys(), 1) }
 
 var errClosed = &engine.Error{Code: engine.CodeUnavailable, Message: "the state is closed"}
 
@@ -146,13 +151,14 @@ func (c *committer) next() (group []write, changes []change) {
 	if len(c.queue) == 0 || c.failed.Load() {
 		return nil, nil
 	}
-	n, size := 0, 0
+	n, size, keys := 0, 0, 0
 	for _, w := range c.queue {
-		if n > 0 && (size+w.size > MaxWriteBytes || len(changes)+len(w.changes) > MaxWriteChanges) {
+		if n > 0 && (size+w.size > MaxWriteBytes || keys+w.keys() > MaxWriteChanges) {
 			break
 		}
 		n++
 		size += w.size
+		keys += w.keys()
 		c.changes -= w.weight()
 		changes = append(changes, w.changes...)
 	}

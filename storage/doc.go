@@ -9,7 +9,10 @@
 //	Append        journal.go, groupcommit.go   one write and one sync for many requests
 //	Read, Get     read.go, scan.go             by a sparse index (segmentset.go), checked
 //	Trim          retention.go                 whole segments, leaving stubs without bodies
+//	ReadFrames    frames.go                    the bytes of records, for a Replica elsewhere
 //	on disk       segment.go, frame.go, record.go
+//
+// Replica (replica.go) is a journal that another member writes, filled with its frames.
 //
 // Its invariants:
 //

@@ -33,17 +33,38 @@ type group struct {
 
 // add encodes one stamped record.
 func (g *group) add(r engine.Record, seed uint32, sequence, synced uint64, at int64) {
+	start := len(g.frames)
+	g.frames = appendRecord(beginFrame(g.frames), r, false)
+	g.frames = endFrame(g.frames, start, seed, sequence, synced)
+	g.count(start, sequence, at, r.Event)
+}
+
+// count counts in the record whose frame begins at start.
+func (g *group) count(start int, sequence uint64, at int64, e *engine.Event) {
 	if g.records == 0 {
 		g.summary = summary{firstAt: math.MaxInt64, lastAt: math.MinInt64, firstRevision: math.MaxUint64}
 	}
-	start := len(g.frames)
 	if n := len(g.marks); n == 0 || int64(start)-g.marks[n-1].offset >= indexBytes {
 		g.marks = append(g.marks, mark{sequence: sequence, offset: int64(start), at: at})
 	}
-	g.frames = appendRecord(beginFrame(g.frames), r, false)
-	g.frames = endFrame(g.frames, start, seed, sequence, synced)
 	g.records++
-	g.summary.add(sequence, at, r.Event)
+	g.summary.add(sequence, at, e)
+}
+
+// join copies what follows behind the frames that are there.
+func (g *group) join(next group) {
+	start := int64(len(g.frames))
+	for _, m := range next.marks {
+		m.offset += start
+		g.marks = append(g.marks, m)
+	}
+	g.frames = append(g.frames, next.frames...)
+	if g.records == 0 {
+		g.summary = next.summary
+	} else if next.records > 0 {
+		g.summary.join(next.summary)
+	}
+	g.records += next.records
 }
 
 // emptied gives the group's memory for the next one.
@@ -151,7 +172,7 @@ func (j *Journal) roll() error {
 	if err != nil {
 		return err
 	}
-	next, err := newSegmentWriter(j.dir, j.id, s.last+1, s.lastAt)
+	next, err := j.newSegmentWriter(s.last+1, s.lastAt)
 	if err != nil {
 		return err
 	}

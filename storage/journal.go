@@ -89,6 +89,7 @@ type Journal struct {
 	dir     string
 	options JournalOptions
 	seed    uint32
+	replica bool // filled by AppendFrames alone
 
 	segments segmentSet
 	damage   damageList
@@ -108,6 +109,15 @@ type Journal struct {
 	failed  atomic.Bool
 }
 
+func newJournal(dir string, id engine.JournalID, o JournalOptions) *Journal {
+	j := &Journal{
+		id: id, dir: dir, options: o.withDefaults(dir), seed: frameSeed(id),
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+	}
+	j.room.L = &j.mu
+	return j
+}
+
 // ID is the journal's name for ever.
 func (j *Journal) ID() engine.JournalID { return j.id }
 
@@ -117,6 +127,9 @@ func (j *Journal) ID() engine.JournalID { return j.id }
 // Errors: storage_full, too_large (a record over MaxRecordBytes), unavailable (closed, or a
 // write failed). On an error no record was changed or written.
 func (j *Journal) Append(records []engine.Record, done func()) (first uint64, err error) {
+	if j.replica {
+		return 0, errAppendToReplica
+	}
 	if err := checkRecords(records); err != nil {
 		return 0, err
 	}
@@ -125,11 +138,8 @@ func (j *Journal) Append(records []engine.Record, done func()) (first uint64, er
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for len(j.pending.frames) >= MaxPendingBytes && !j.closing {
-		j.room.Wait()
-	}
-	if j.closing {
-		return 0, errJournalClosed
+	if err := j.awaitRoom(); err != nil {
+		return 0, err
 	}
 	first = j.next
 	for _, record := range records {
@@ -152,6 +162,17 @@ func checkRecords(records []engine.Record) error {
 		if recordBytes(r) > MaxRecordBytes {
 			return engine.Errorf(engine.CodeTooLarge, "one record may hold %d bytes at most", MaxRecordBytes)
 		}
+	}
+	return nil
+}
+
+// awaitRoom waits while as much is pending as may be; the caller holds mu.
+func (j *Journal) awaitRoom() error {
+	for len(j.pending.frames) >= MaxPendingBytes && !j.closing {
+		j.room.Wait()
+	}
+	if j.closing {
+		return errJournalClosed
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type MemoryState struct {
 func NewMemoryState(clock engine.Clock) *MemoryState {
 	m := &MemoryState{values: make(map[string][]byte)}
 	m.view, m.apply, m.clock = m.viewMemory, m.applyNow, clock
+	m.queue = func(w write) error { return m.write(w.changes, w.done) }
 	return m
 }
 
@@ -48,7 +49,10 @@ func (m *MemoryState) write(changes []change, done func()) error {
 		return errClosed
 	}
 	for _, c := range changes {
-		m.change(c)
+		if err := m.change(c); err != nil {
+			m.mu.Unlock()
+			return err
+		}
 	}
 	if done != nil {
 		m.dones = append(m.dones, done)
@@ -77,7 +81,26 @@ func (m *MemoryState) callNext() bool {
 	return true
 }
 
-func (m *MemoryState) change(c change) {
+// change applies c; it fails on a late change of a value that cannot be read.
+func (m *MemoryState) change(c change) error {
+	if c.late == nil {
+		m.set(c)
+		return nil
+	}
+	for more := true; more; {
+		var changes []change
+		var err error
+		if changes, more, err = c.late.resolve(memoryView{m}); err != nil {
+			return err
+		}
+		for _, c := range changes {
+			m.set(c)
+		}
+	}
+	return nil
+}
+
+func (m *MemoryState) set(c change) {
 	key := string(c.key)
 	_, known := m.values[key]
 	switch {

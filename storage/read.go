@@ -51,7 +51,8 @@ type walk struct {
 	next   uint64
 	left   int
 	visit  func(sequence uint64, record engine.Record) bool
-	search *search // nil: everything is read
+	search *search    // nil: everything is read
+	copy   *frameCopy // set: frames are copied and nothing is visited
 }
 
 // walk visits what is left to visit in one segment.
@@ -77,9 +78,7 @@ func (j *Journal) walk(w *walk, v view) error {
 			return err
 		}
 		if !ok {
-			if sc.next <= v.last {
-				j.lose(sc.next, v.last)
-			}
+			j.endSegment(v, sc)
 			w.next = v.last + 1
 			return nil
 		}
@@ -87,10 +86,25 @@ func (j *Journal) walk(w *walk, v view) error {
 			continue
 		}
 		w.next = f.sequence + 1
-		j.visit(w, f)
+		if w.copy == nil {
+			j.visit(w, f)
+		} else if !w.copy.take(f, v.end) {
+			w.left = 0
+			sc.next, sc.offset = f.sequence, f.offset // where the next call goes on
+		}
 	}
 	j.segments.remember(readEnd{segment: v.segment, sequence: sc.next, offset: sc.offset})
 	return nil
+}
+
+// endSegment reports what is missing at the end of a segment. When nothing is, who reads on
+// as soon as the segment is longer finds the place again.
+func (j *Journal) endSegment(v view, sc *scanner) {
+	if sc.next <= v.last {
+		j.lose(sc.next, v.last)
+		return
+	}
+	j.segments.remember(readEnd{segment: v.segment, sequence: sc.next, offset: sc.offset})
 }
 
 // visit visits the record of a frame, if it is one that the walk wants.
@@ -125,7 +139,7 @@ func (j *Journal) scannerAt(v view, file *os.File, start mark) *scanner {
 // decode reads the record of a frame; ok is false, and the damage reported, when the frame
 // holds none.
 func (j *Journal) decode(f frame) (record engine.Record, ok bool) {
-	record, err := decodeRecord(f.payload, engine.EventRef{Journal: j.id, Sequence: f.sequence})
+	record, err := decodeRecord(f.payload(), engine.EventRef{Journal: j.id, Sequence: f.sequence})
 	if err != nil {
 		j.lose(f.sequence, f.sequence)
 		return engine.Record{}, false

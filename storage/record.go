@@ -133,18 +133,25 @@ func appendBatch(w *valueWriter, b engine.BatchPart) {
 // An event's Data is nil only in a stub.
 func decodeRecord(payload []byte, ref engine.EventRef) (engine.Record, error) {
 	r := valueReader{b: payload}
-	var record engine.Record
-	switch readKind(&r) {
-	case recordEvent:
-		record.Event = &engine.Event{}
-		readEvent(&r, ref, record.Event, false)
-	case recordRequest:
-		record.Request = readRequest(&r)
-	}
+	record := readRecord(&r, ref, nil)
 	if err := r.end(); err != nil {
 		return engine.Record{}, err
 	}
 	return record, nil
+}
+
+// readRecord reads a record; of an event only the head, into head, if that is set.
+func readRecord(r *valueReader, ref engine.EventRef, head *engine.Event) (record engine.Record) {
+	switch readKind(r) {
+	case recordEvent:
+		if record.Event = head; head == nil {
+			record.Event = &engine.Event{}
+		}
+		readEvent(r, ref, record.Event, head != nil)
+	case recordRequest:
+		record.Request = readRequest(r)
+	}
+	return record
 }
 
 // readKind reads what a payload begins with and gives the kind of its record.

@@ -83,11 +83,11 @@ func scanAll(t *testing.T, b []byte) {
 		if !ok {
 			return
 		}
-		if f.sequence <= before || f.sequence > last || f.offset+int64(len(f.payload)) > int64(len(b)) {
+		if f.sequence <= before || f.sequence > last || f.offset+int64(len(f.payload())) > int64(len(b)) {
 			t.Errorf("frame %d at %d after %d", f.sequence, f.offset, before)
 		}
 		before = f.sequence
-		_, _ = decodeRecord(f.payload, engine.EventRef{Journal: fuzzRef.Journal, Sequence: f.sequence}) // must not panic
+		_, _ = decodeRecord(f.payload(), engine.EventRef{Journal: fuzzRef.Journal, Sequence: f.sequence}) // must not panic
 	}
 }
 

@@ -20,19 +20,24 @@ import (
 // Errors: dir holds another journal's segments or another format version; the disk failed.
 // Close the journal to end its goroutine.
 func OpenJournal(dir string, id engine.JournalID, o JournalOptions) (*Journal, error) {
-	j := &Journal{
-		id: id, dir: dir, options: o.withDefaults(dir), seed: frameSeed(id),
-		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
-	}
-	j.room.L = &j.mu
-	if err := j.open(); err != nil {
+	j := newJournal(dir, id, o)
+	if err := j.open(1); err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", dir, err)
 	}
-	go j.write()
 	return j, nil
 }
 
-func (j *Journal) open() error {
+// open loads what is in the folder and sets the writer going; a journal that is made begins
+// with the sequence first.
+func (j *Journal) open(first uint64) error {
+	if err := j.load(first); err != nil {
+		return err
+	}
+	go j.write()
+	return nil
+}
+
+func (j *Journal) load(first uint64) error {
 	for _, dir := range []string{filepath.Dir(j.dir), j.dir} {
 		if err := makeFolder(dir); err != nil {
 			return err
@@ -42,7 +47,7 @@ func (j *Journal) open() error {
 	if err != nil {
 		return err
 	}
-	r := recovery{journal: j}
+	r := recovery{journal: j, last: first - 1}
 	for i, first := range segments {
 		if i == 0 {
 			if err := r.loadStubs(stubs, first); err != nil {
@@ -109,11 +114,13 @@ func (j *Journal) listFiles() (stubs, segments []uint64, err error) {
 // recovery puts the files together in order.
 type recovery struct {
 	journal *Journal
-	last    uint64 // of what was loaded
+	last    uint64 // of what was loaded; at first what comes before the journal
 	floor   int64  // the latest accept time loaded
 	loaded  bool
 	// empty is the path of a newest segment without records.
 	empty string
+	// copied says that a replica wrote the file that was opened last.
+	copied bool
 }
 
 // loadStubs loads the stubs; next is the first segment behind them, 0 when there is none.
@@ -172,6 +179,7 @@ func (r *recovery) openFile(path string, first uint64, flag int) (*os.File, int6
 		return nil, 0, err
 	}
 	info, err := file.Stat()
+	r.copied = r.journal.replica // as long as the header does not say
 	if err == nil {
 		var h segmentHeader
 		h, err = readHeader(file, r.journal.id)
@@ -182,7 +190,7 @@ func (r *recovery) openFile(path string, first uint64, flag int) (*os.File, int6
 		case err == nil && h.first != first:
 			err = fmt.Errorf("holds sequences from %d, not those of its name", h.first)
 		case err == nil:
-			r.floor = max(r.floor, h.floor)
+			r.floor, r.copied = max(r.floor, h.floor), h.copied
 		}
 	}
 	if err != nil {
@@ -221,7 +229,7 @@ func (r *recovery) summarise(file *os.File, s *segment, next uint64) (summary, e
 
 // count counts a frame in; one whose record cannot be read is damage.
 func (r *recovery) count(sum *summary, f frame) {
-	record, err := decodeRecord(f.payload, engine.EventRef{Journal: r.journal.id, Sequence: f.sequence})
+	record, err := decodeRecord(f.payload(), engine.EventRef{Journal: r.journal.id, Sequence: f.sequence})
 	if err != nil {
 		r.journal.lose(f.sequence, f.sequence)
 		sum.last = f.sequence
@@ -270,7 +278,7 @@ func (r *recovery) begin() error {
 		j.lose(r.last+1, hint)
 		r.last = hint
 	}
-	w, err := newSegmentWriter(j.dir, j.id, r.last+1, r.floor)
+	w, err := j.newSegmentWriter(r.last+1, r.floor)
 	if err != nil {
 		return err
 	}

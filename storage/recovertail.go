@@ -22,10 +22,9 @@ type hole struct {
 	offset        int64
 }
 
-// settle takes the holes at or below synced for what they are: records that had been
-// synced and are damaged.
-func (t *tail) settle(synced uint64, lose func(from, through uint64)) {
-	for len(t.torn) > 0 && t.torn[0].from <= synced {
+// settle takes the holes that were synced for what they are: damaged records.
+func (t *tail) settle(synced func(hole) bool, lose func(from, through uint64)) {
+	for len(t.torn) > 0 && synced(t.torn[0]) {
 		lose(t.torn[0].from, t.torn[0].through)
 		t.torn = t.torn[1:]
 	}
@@ -58,9 +57,9 @@ func (r *recovery) recoverTail(file *os.File, s *segment) error {
 		r.count(&t.summary, f)
 		t.end = sc.offset
 		t.after++
-		t.settle(f.synced, j.lose)
+		t.settle(func(h hole) bool { return r.syncedBefore(h, f, t.end) }, j.lose)
 	}
-	t.settle(j.options.SyncedHint, j.lose)
+	t.settle(func(h hole) bool { return h.from <= j.options.SyncedHint }, j.lose)
 	dropped := 0
 	if len(t.torn) > 0 {
 		t.summary, t.end, dropped = t.torn[0].before, t.torn[0].offset, t.after
@@ -79,6 +78,17 @@ func (r *recovery) recoverTail(file *os.File, s *segment) error {
 	}
 	s.bytes, err = sealFile(file, s.summary, s.end)
 	return err
+}
+
+// syncedBefore tells whether what lay in a hole was synced before a later frame, which ends
+// at end, was written. A frame says so itself, but of the member that encoded it. A replica
+// writes at once what its keeper synced in many goes, so for its segments only the distance
+// counts: what lies further back than the longest write was synced before the last one.
+func (r *recovery) syncedBefore(h hole, f frame, end int64) bool {
+	if r.copied {
+		return end-h.offset > maxCopiedGroupBytes
+	}
+	return h.from <= f.synced
 }
 
 // lastByte gives the offset behind the last byte that is not zero, from where there is

@@ -18,12 +18,14 @@ const (
 
 var chunks = sync.Pool{New: func() any { b := make([]byte, readChunkBytes); return &b }}
 
-// frame is one valid frame; payload holds until the scanner goes on.
+// frame is one valid frame; raw, all of it but the padding, holds until the scanner goes on.
 type frame struct {
 	sequence, synced uint64
-	payload          []byte
+	raw              []byte
 	offset           int64
 }
+
+func (f frame) payload() []byte { return f.raw[frameHeaderBytes:] }
 
 // scanner walks over the frames of a file and steps over what is damaged: behind a bad
 // frame it looks at every multiple of 8 for the next one whose CRC holds and whose
@@ -92,7 +94,7 @@ func (s *scanner) try() (frame, bool, error) {
 	if b, err = s.window(int(n)); err != nil || !h.intact(b, s.seed) {
 		return frame{}, false, err
 	}
-	f := frame{sequence: h.sequence, synced: h.synced, payload: b[frameHeaderBytes:], offset: s.offset}
+	f := frame{sequence: h.sequence, synced: h.synced, raw: b, offset: s.offset}
 	s.offset += h.size()
 	return f, true, nil
 }

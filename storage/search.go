@@ -24,7 +24,7 @@ func (j *Journal) Search(
 // does not want; a damaged one is reported and not counted, as by decode.
 func (j *Journal) wants(w *walk, f frame) bool {
 	s := w.search
-	r := valueReader{b: f.payload, shared: s.texts}
+	r := valueReader{b: f.payload(), shared: s.texts}
 	isEvent := readKind(&r) == recordEvent
 	if isEvent {
 		readEvent(&r, engine.EventRef{Journal: j.id, Sequence: f.sequence}, &s.head, true)

@@ -38,7 +38,8 @@ const (
 	footerBytes   = 64
 	sealCRC       = 60 // offset of the CRC in header and footer
 
-	segmentFlagStub = 1
+	segmentFlagStub   = 1 << 0
+	segmentFlagCopied = 1 << 1
 )
 
 var (
@@ -57,15 +58,22 @@ type segmentHeader struct {
 	// floor is the last accept time before the segment, in ms: none in it is earlier.
 	floor int64
 	stub  bool
+	// copied says that a replica wrote the frames, which were encoded elsewhere.
+	copied bool
 }
 
 func (h segmentHeader) encode() []byte {
 	b := make([]byte, headerBytes)
 	copy(b, headerMagic[:])
 	binary.LittleEndian.PutUint32(b[8:], segmentFormat)
+	flags := uint32(0)
 	if h.stub {
-		binary.LittleEndian.PutUint32(b[12:], segmentFlagStub)
+		flags |= segmentFlagStub
 	}
+	if h.copied {
+		flags |= segmentFlagCopied
+	}
+	binary.LittleEndian.PutUint32(b[12:], flags)
 	binary.LittleEndian.PutUint64(b[16:], uint64(h.journal))
 	binary.LittleEndian.PutUint64(b[24:], h.first)
 	binary.LittleEndian.PutUint64(b[32:], unsigned(h.created.UnixMilli()))
@@ -87,12 +95,14 @@ func readHeader(file io.ReaderAt, id engine.JournalID) (segmentHeader, error) {
 	if format := binary.LittleEndian.Uint32(b[8:]); format != segmentFormat {
 		return segmentHeader{}, fmt.Errorf("segment has format version %d, this program reads version %d", format, segmentFormat)
 	}
+	flags := binary.LittleEndian.Uint32(b[12:])
 	h := segmentHeader{
 		journal: engine.JournalID(binary.LittleEndian.Uint64(b[16:])),
 		first:   binary.LittleEndian.Uint64(b[24:]),
 		created: time.UnixMilli(signed(binary.LittleEndian.Uint64(b[32:]))),
 		floor:   signed(binary.LittleEndian.Uint64(b[40:])),
-		stub:    binary.LittleEndian.Uint32(b[12:])&segmentFlagStub != 0,
+		stub:    flags&segmentFlagStub != 0,
+		copied:  flags&segmentFlagCopied != 0,
 	}
 	if h.journal != id {
 		return segmentHeader{}, fmt.Errorf("segment belongs to journal %016x, not to %016x", uint64(h.journal), uint64(id))

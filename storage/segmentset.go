@@ -189,16 +189,25 @@ func (t *segmentSet) useIndex(s *segment) []mark {
 func (t *segmentSet) remember(end readEnd) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.lastEnd = (t.lastEnd + 1) % maxReadEnds
-	t.ends[t.lastEnd] = end
+	if end.sequence > end.segment.last && end.segment != t.active {
+		return // nothing will follow there
+	}
+	at := slices.Index(t.ends[:], readEnd{})
+	if at < 0 {
+		t.lastEnd = (t.lastEnd + 1) % maxReadEnds
+		at = t.lastEnd
+	}
+	t.ends[at] = end
 }
 
-// recall gives the offset of a sequence where a reader stopped.
+// recall gives the offset of a sequence where a reader stopped, and forgets it: the reader
+// will stop elsewhere, and one that reads often must not push out those that read seldom.
 func (t *segmentSet) recall(s *segment, sequence uint64) (offset int64, ok bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	for _, e := range t.ends {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, e := range t.ends {
 		if e.segment == s && e.sequence == sequence {
+			t.ends[i] = readEnd{}
 			return e.offset, true
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"time"
-
-	"pannier/engine"
 )
 
 // segmentWriter writes the active segment. It is used by one goroutine.
@@ -16,20 +14,20 @@ type segmentWriter struct {
 	age     *time.Timer // set with the first record
 }
 
-// newSegmentWriter makes the file of a segment durable, name included. It replaces a file
-// of the same name, which can only be one without records.
-func newSegmentWriter(dir string, id engine.JournalID, first uint64, floor int64) (*segmentWriter, error) {
-	path := segmentPath(dir, first, segmentSuffix)
+// newSegmentWriter makes the file of the journal's next segment durable, name included. It
+// replaces a file of the same name, which can only be one without records.
+func (j *Journal) newSegmentWriter(first uint64, floor int64) (*segmentWriter, error) {
+	path := segmentPath(j.dir, first, segmentSuffix)
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // a path in the operator's folder
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	header := segmentHeader{journal: id, first: first, created: time.Now(), floor: floor}
+	header := segmentHeader{journal: j.id, first: first, created: time.Now(), floor: floor, copied: j.replica}
 	if _, err = file.WriteAt(header.encode(), 0); err == nil {
 		err = file.Sync()
 	}
 	if err == nil {
-		err = syncFolder(dir)
+		err = syncFolder(j.dir)
 	}
 	if err != nil {
 		_ = file.Close() // the first error is the one that counts

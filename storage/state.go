@@ -103,6 +103,7 @@ func OpenState(dir string, options StateOptions) (*State, error) {
 		return nil, errors.Join(fmt.Errorf("open state: %w", err), s.db.Close())
 	}
 	s.committer = newCommitter(s.commit, options.Fatal, options.Observe)
+	s.queue = s.committer.write
 	s.ticking.Go(s.tick)
 	return s, nil
 }
@@ -120,7 +121,8 @@ func (s *State) Write(writes []engine.Write, done func()) error {
 // Commits counts the synced commits of writes since the state was opened.
 func (s *State) Commits() uint64 { return s.committer.commits.Load() }
 
-// Changes counts the keys that those commits set or dropped.
+// Changes counts the keys that those commits set or dropped; an entry that was merged counts
+// once.
 func (s *State) Changes() uint64 { return s.committer.committed.Load() }
 
 // Close commits what is queued and closes the state; further writes are unavailable.
@@ -148,42 +150,71 @@ func (s *State) closeOnce() error {
 	return nil
 }
 
-// commit is called by the committer alone.
+// commit is called by the committer alone. It takes more than one commit while a late change
+// asks for another.
 func (s *State) commit(changes []change) error {
+	for {
+		again, err := s.commitOnce(changes)
+		if err != nil {
+			return fmt.Errorf("commit state: %w", err)
+		}
+		if len(again) == 0 {
+			return nil
+		}
+		changes = again
+	}
+}
+
+func (s *State) commitOnce(changes []change) (again []change, err error) {
 	number := s.number.Load() + 1
 	txn := s.db.NewTransactionAt(math.MaxUint64, true)
 	defer txn.Discard()
 	for _, c := range changes {
-		var err error
-		switch {
-		case c.value == nil:
-			err = txn.Delete(c.key)
-		case c.expires:
-			err = txn.SetEntry(badger.NewEntry(c.key, c.value).WithTTL(identityExpiry))
-		default:
-			err = txn.Set(c.key, c.value)
+		if c.late == nil {
+			err = setChange(txn, c)
+		} else {
+			again, err = setLate(txn, c, again)
 		}
 		if err != nil {
-			return fmt.Errorf("commit state: %w", err)
+			return nil, err
 		}
 	}
 	if err := txn.Set([]byte(prefixCommit), binary.BigEndian.AppendUint64(nil, number)); err != nil {
-		return fmt.Errorf("commit state: %w", err)
+		return nil, err
 	}
 	if err := txn.CommitAt(number, nil); err != nil {
-		return fmt.Errorf("commit state: %w", err)
+		return nil, err
 	}
 	s.number.Store(number)
-	return nil
+	return again, nil
+}
+
+func setChange(txn *badger.Txn, c change) error {
+	switch {
+	case c.value == nil:
+		return txn.Delete(c.key)
+	case c.expires:
+		return txn.SetEntry(badger.NewEntry(c.key, c.value).WithTTL(identityExpiry))
+	default:
+		return txn.Set(c.key, c.value)
+	}
+}
+
+// setLate adds c to again when it asks for another transaction.
+func setLate(txn *badger.Txn, c change, again []change) ([]change, error) {
+	changes, more, err := c.late.resolve(badgerView{txn})
+	for i := 0; i < len(changes) && err == nil; i++ {
+		err = setChange(txn, changes[i])
+	}
+	if more {
+		again = append(again, c)
+	}
+	return again, err
 }
 
 func (s *State) writeAndWait(ctx context.Context, changes []change) error {
-	size := 0
-	for _, c := range changes {
-		size += c.size()
-	}
 	done := make(chan struct{})
-	if err := s.committer.write(write{changes: changes, size: size, done: func() { close(done) }}); err != nil {
+	if err := s.committer.write(newWrite(changes, func() { close(done) })); err != nil {
 		return err
 	}
 	select {

@@ -13,6 +13,8 @@ type change struct {
 	value []byte // nil: the key is dropped
 	// expires lets Badger forget the key identityExpiry after the commit.
 	expires bool
+	// late, when set, stands in the place of all others (see lateChange).
+	late *lateChange
 }
 
 const (
@@ -29,7 +31,12 @@ const (
 	identityExpiry = 2 * engine.IdentityWindow
 )
 
-func (c change) size() int { return len(c.key) + len(c.value) + changeOverhead }
+func (c change) size() int {
+	if c.late != nil {
+		return c.late.bytes
+	}
+	return len(c.key) + len(c.value) + changeOverhead
+}
 
 // encodeChanges turns one Write into changes. Errors: too_large, when the Write is past
 // MaxWriteBytes, MaxWriteChanges, MaxKeyBytes or MaxSubscriptionIDBytes.
@@ -47,10 +54,14 @@ func encodeChanges(writes []engine.Write) (changes []change, size int, err error
 		}
 		size += c.size()
 	}
-	if size > MaxWriteBytes || len(changes) > MaxWriteChanges {
-		return nil, 0, engine.Errorf(engine.CodeTooLarge, "one write to the state is larger than %d bytes or %d keys", MaxWriteBytes, MaxWriteChanges)
+	return changes, size, checkBounds(size, len(changes))
+}
+
+func checkBounds(size, keys int) error {
+	if size > MaxWriteBytes || keys > MaxWriteChanges {
+		return engine.Errorf(engine.CodeTooLarge, "one write to the state is larger than %d bytes or %d keys", MaxWriteBytes, MaxWriteChanges)
 	}
-	return changes, size, nil
+	return nil
 }
 
 func appendChanges(changes []change, write engine.Write) ([]change, error) {
@@ -78,9 +89,9 @@ func appendChanges(changes []change, write engine.Write) ([]change, error) {
 	case engine.PutDropped:
 		put(numberKey(prefixDropped, w.Batch), []byte{valueVersion})
 	case engine.PutIdentity:
-		changes = append(changes, change{textKey(prefixIdentity, w.ID), encodeIdentity(w.Identity), true})
+		changes = append(changes, change{key: textKey(prefixIdentity, w.ID), value: encodeIdentity(w.Identity), expires: true})
 	case engine.PutAnswer:
-		changes = append(changes, change{textKey(prefixAnswer, w.Key), encodeAnswer(w.Answer), true})
+		changes = append(changes, change{key: textKey(prefixAnswer, w.Key), value: encodeAnswer(w.Answer), expires: true})
 	default:
 		return appendDeliveryChanges(changes, write)
 	}

@@ -15,6 +15,8 @@ import (
 //	e/<shard><sub><delivery>  event of a dead letter
 //	t/<died at><sub><delivery> dead letters by time; may outlive its dead letter
 //	q/<shard><sub>            queue: the durable timer
+//	g/<shard><kind><sub><key> when a register of a cluster was written; its value is on r/, p/ and
+//	                          e/, q/ or a/ (register.go). A single member has none
 //	d/<journal><sequence><sub> done mark; append-ordered, because it is short-lived
 //	s/<revision><sub>         version of a subscription
 //	k/<id>                    API key
@@ -33,6 +35,7 @@ const (
 	prefixDeadEvent   = "e/"
 	prefixDeadTime    = "t/"
 	prefixQueue       = "q/"
+	prefixRegister    = "g/"
 	prefixDoneMark    = "d/"
 	prefixVersion     = "s/"
 	prefixAPIKey      = "k/"
@@ -134,7 +137,12 @@ func newKeyReader(key []byte) *keyReader {
 	return &keyReader{valueReader{b: key[prefixBytes:]}}
 }
 
-func (r *keyReader) shard() { r.fixed(shardBytes) }
+func (r *keyReader) shard() int {
+	if raw := r.fixed(shardBytes); raw != nil {
+		return int(binary.BigEndian.Uint16(raw))
+	}
+	return 0
+}
 
 func (r *keyReader) number() uint64 { return r.fixed64() }
 

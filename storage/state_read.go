@@ -24,11 +24,14 @@ type keyedState struct {
 	view func(read func(stateView) error) error
 	// apply makes changes durable before it returns.
 	apply func(ctx context.Context, changes []change) error
+	// queue makes a write durable behind every one before it, then calls its done.
+	queue func(w write) error
 	// clock judges the window of identities and answers.
 	clock engine.Clock
 
-	sweeping  sync.Mutex
-	sweepFrom []byte
+	sweeping   sync.Mutex
+	sweepFrom  []byte
+	tombstones tombstoneSweep
 }
 
 // MaxPage bounds how many records one call lists, so that no iterator lives long.

@@ -33,31 +33,40 @@ func sweep(view stateView, position []byte, now time.Time) (changes []change, ne
 		}
 		seen++
 		next = append(append([]byte(nil), key...), 0)
-		changes = append(changes, change{key: next[:len(key):len(key)]})
-		gone, err := sweepDeadLetter(view, sub, delivery, now)
-		changes = append(changes, gone...)
-		return true, err
+		changes = append(changes, change{key: next[:len(key):len(key)]}, sweepDeadLetter(sub, delivery, now))
+		return true, nil
 	})
 	return changes, next, more, err
 }
 
-// sweepDeadLetter removes the dead letter itself, unless it was retried since and died
-// again later: then it has a later entry by time.
-func sweepDeadLetter(view stateView, sub engine.SubscriptionID, key engine.DeliveryKey, now time.Time) ([]change, error) {
+// sweepDeadLetter removes the dead letter itself and its register, unless it was retried since
+// and died again later: then it has a later entry by time.
+func sweepDeadLetter(sub engine.SubscriptionID, key engine.DeliveryKey, now time.Time) change {
 	deadKey := deliveryStateKey(prefixDeadLetter, sub, key)
-	value, found, err := view.get(deadKey)
-	if err != nil || !found {
-		return nil, err
+	const keys = 3
+	late := &lateChange{keys: keys, bytes: keys * (len(deadKey) + 1 + changeOverhead)}
+	late.resolve = func(view stateView) (changes []change, again bool, err error) {
+		value, found, err := view.get(deadKey)
+		if err != nil || !found {
+			return nil, false, err
+		}
+		letter, _, err := decodeDeadLetter(sub, key, value)
+		if err != nil || !past(letter.DiedAt, now, engine.DeadLetterRetention) {
+			return nil, false, err
+		}
+		changes = []change{{key: deadKey}, {key: deliveryStateKey(prefixDeadEvent, sub, key)}}
+		register := registerKey(deliveryRegister(sub, key))
+		_, found, err = view.get(register)
+		if found {
+			changes = append(changes, change{key: register})
+		}
+		return changes, false, err
 	}
-	letter, _, err := decodeDeadLetter(sub, key, value)
-	if err != nil || !past(letter.DiedAt, now, engine.DeadLetterRetention) {
-		return nil, err
-	}
-	return []change{{key: deadKey}, {key: deliveryStateKey(prefixDeadEvent, sub, key)}}, nil
+	return change{late: late}
 }
 
-// Sweep implements engine.State: it removes dead letters past their retention, up to
-// sweepStep a call. Identities and answers need no sweep: they are judged by their value
+// Sweep implements engine.State: it removes dead letters past their retention, and the
+// tombstones of registers past TombstoneFor, up to sweepStep a call of each. Identities and answers need no sweep: they are judged by their value
 // when read, and Badger forgets them at identityExpiry.
 func (k *keyedState) Sweep(ctx context.Context, now time.Time) (more bool, err error) {
 	k.sweeping.Lock()
@@ -67,8 +76,13 @@ func (k *keyedState) Sweep(ctx context.Context, now time.Time) (more bool, err e
 	}
 	var changes []change
 	var next []byte
+	tombstones := k.tombstones
 	err = k.view(func(view stateView) error {
-		changes, next, more, err = sweep(view, k.sweepFrom, now)
+		if changes, next, more, err = sweep(view, k.sweepFrom, now); err != nil {
+			return err
+		}
+		old, err := tombstones.step(view, now)
+		changes = append(changes, old...)
 		return err
 	})
 	if err != nil {
@@ -79,6 +93,6 @@ func (k *keyedState) Sweep(ctx context.Context, now time.Time) (more bool, err e
 			return false, fmt.Errorf("sweep state: %w", err)
 		}
 	}
-	k.sweepFrom = next
-	return more, nil
+	k.sweepFrom, k.tombstones = next, tombstones
+	return more || tombstones.from != nil, nil
 }

@@ -209,7 +209,7 @@ func (l *life) merged(entries []engine.Entry) {
 		}
 		key := decodeKey(e.Key)
 		if retry, waits := decodeRetry(s.id, key, e.Value, l.world); waits {
-			s.machine.Load([]engine.RetryRecord{retry}, true, l.world.now)
+			s.machine.Merge(retry, l.world.now)
 		} else {
 			s.machine.Forget(key)
 		}

@@ -85,6 +85,12 @@ func (m *Member) PutVersion(now time.Time, version *engine.Subscription) (token 
 	return m.versions.put(version)
 }
 
+// Keeps tells whether this member keeps a journal, of this life or adopted.
+func (m *Member) Keeps(id engine.JournalID) bool {
+	_, kept := m.replication.journals[id]
+	return kept
+}
+
 // Owns tells whether this member owns a subscription, as it sees the cluster.
 func (m *Member) Owns(sub engine.SubscriptionID) bool {
 	return m.view.Owner(engine.ShardOf(sub)) == m.id

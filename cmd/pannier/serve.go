@@ -135,11 +135,16 @@ func (s *server) serve(cfg Config, tlsConfig *tls.Config) {
 		Engine: s.member.engine, Metrics: s.telemetry.MetricsHandler(), Version: version(),
 		Clock: time.Now, Logger: s.logger, Tracers: s.telemetry.TracerProvider,
 	})
+	handler := public.Handler()
+	if c := s.member.cluster; c != nil {
+		c.serve(handler)
+		handler = c.withOwners(handler)
+	}
 	operations := public.OpsHandler()
 	if cfg.Pprof {
 		operations = withProfiles(operations)
 	}
-	handlers := []http.Handler{public.Handler(), operations}
+	handlers := []http.Handler{handler, operations}
 	for n, listener := range s.listeners {
 		config := tlsConfig
 		if n > 0 {

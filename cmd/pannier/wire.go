@@ -27,6 +27,8 @@ type member struct {
 	sender   *egress.Sender
 	system   *actors.System
 	engine   *engine.Engine
+	table    *engine.Table
+	cluster  *clustered // nil: it runs alone
 	journals journals
 }
 
@@ -111,12 +113,21 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 	table := engine.NewTable(snapshot.Versions)
 	recent, dropped := engine.NewRecent(), engine.NewDroppedBatches(snapshot.Dropped)
 	space := storage.NewFreeSpace(m.folder.Journal(), 0, nil)
+	m.table = table
 	m.journals = journals{dir: m.folder.Journal(), logger: o.logger, observe: metrics.journalSynced, space: space}
 	made := make(chan struct{}) // the actors are at work before the engine is there
+	state, openJournal := engine.State(m.state), m.journals.open
+	var peers engine.Cluster
+	if cfg.clustered() {
+		if m.cluster, err = m.startCluster(ctx, cfg, o, table, snapshot); err != nil {
+			return fmt.Errorf("join the cluster: %w", err)
+		}
+		state, openJournal, peers = m.cluster.node.State(m.state), m.cluster.openJournal, m.cluster.node
+	}
 	m.system, err = actors.Start(actors.Options{
-		Table: table, State: m.state, History: m.history, Sender: m.sender, Recent: recent, Dropped: dropped,
+		Table: table, State: state, Cluster: peers, History: m.history, Sender: m.sender, Recent: recent, Dropped: dropped,
 		Snapshot: snapshot, Lanes: withRetention(cfg.Lanes, cfg.Retention), Retention: cfg.Retention,
-		AutoPromoteRate: cfg.AutoPromoteRate, OpenJournal: m.journals.open, RemoveJournal: m.journals.remove,
+		AutoPromoteRate: cfg.AutoPromoteRate, OpenJournal: openJournal, RemoveJournal: m.journals.remove,
 		Clock: time.Now, Random: rand.Float64, Logger: o.logger, Metrics: metrics.forActors(), Tracer: o.telemetry.Tracer("pannier/actors"),
 		Fatal: func(err error) {
 			o.logger.Error("the engine failed; the process ends", "error", err)
@@ -137,17 +148,38 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 		return fmt.Errorf("start the actors: %w", err)
 	}
 	m.engine = engine.New(engine.Options{
-		State: m.state, History: m.history, Lanes: m.system, Deliveries: m.system, Table: table, Recent: recent,
+		State: state, Members: m.members(), History: m.history, Lanes: m.system, Deliveries: m.system, Table: table, Recent: recent,
 		Endpoints: endpointPolicy{guard}, Dropped: dropped, APIKeys: snapshot.APIKeys, Expired: snapshot.Expired,
 		Replays: snapshot.Replays, AdminKey: cfg.AdminKey, Clock: time.Now, Logger: o.logger,
 		Member: engine.Member{
 			ID: m.folder.Member(), Address: o.address, Boot: m.folder.Boot(), StartedAt: time.Now(),
 		},
-		Unready: space.Check, Warnings: m.journals.warnings,
+		Unready: m.unready(space), Warnings: m.journals.warnings,
 	})
 	close(made)
+	if m.cluster != nil {
+		m.cluster.run()
+	}
 	m.engine.Resume()
 	return metrics.observe(m)
+}
+
+// members is the cluster as the API sees it.
+func (m *member) members() engine.Members {
+	if m.cluster == nil {
+		return nil
+	}
+	return m.cluster
+}
+
+// unready says why events would be refused.
+func (m *member) unready(space *storage.FreeSpace) func() error {
+	return func() error {
+		if err := space.Check(); err != nil || m.cluster == nil {
+			return err
+		}
+		return m.cluster.node.Ready()
+	}
 }
 
 // withRetention gives lanes without a retention of their own that of the server.
@@ -168,8 +200,14 @@ func (m *member) Close(ctx context.Context) error {
 	if m.engine != nil {
 		m.engine.Close()
 	}
+	if m.cluster != nil && m.system != nil {
+		m.cluster.drain(ctx)
+	}
 	if m.system != nil {
 		m.system.Stop(ctx)
+	}
+	if m.cluster != nil {
+		errs = append(errs, m.cluster.Close())
 	}
 	if m.sender != nil {
 		m.sender.Close()
@@ -212,6 +250,18 @@ func (j *journals) open(lane engine.LaneRecord, synced uint64) (engine.Journal, 
 	}
 	j.opened[lane.Name] = journal
 	return journal, nil
+}
+
+// byID finds an open journal.
+func (j *journals) byID(id engine.JournalID) *storage.Journal {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, journal := range j.opened {
+		if journal.ID() == id {
+			return journal
+		}
+	}
+	return nil
 }
 
 func (j *journals) remove(lane engine.LaneRecord) error {

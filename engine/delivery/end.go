@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -189,20 +190,15 @@ func (m *Machine) spillSlow(now time.Time) {
 		return
 	}
 	m.slowAt = time.Time{}
-	var slow []*flight
-	for _, f := range m.flights {
+	for _, f := range m.inOrder() {
 		if f.kept {
 			continue
 		}
 		if at := f.since.Add(engine.SpillAfter); at.After(now) {
 			m.noteSlow(at)
 		} else {
-			slow = append(slow, f)
+			m.keep(f, engine.Result{}, m.circuit.Own(f.started))
 		}
-	}
-	slices.SortFunc(slow, func(a, b *flight) int { return a.key.Compare(b.key) }) // a run can be repeated
-	for _, f := range slow {
-		m.keep(f, engine.Result{}, m.circuit.Own(f.started))
 	}
 }
 
@@ -249,6 +245,18 @@ func (m *Machine) Load(records []engine.RetryRecord, last bool, now time.Time) {
 	}
 }
 
+// Merge takes in a retry record that another member wrote.
+func (m *Machine) Merge(record engine.RetryRecord, now time.Time) {
+	if _, flying := m.flights[record.Key.Event]; flying {
+		return
+	}
+	record.Due = earliest(record.Due, m.circuit.Own(now).Add(m.sub.Retry.MaxDelay))
+	if _, known := m.retries.get(record.Key); !known {
+		m.noteRecord(record.Key)
+	}
+	m.retries.put(record)
+}
+
 // Forget drops a retry record that another member has settled, unless it is being attempted.
 func (m *Machine) Forget(key engine.DeliveryKey) {
 	if m.retries.remove(key) {
@@ -287,6 +295,11 @@ func (m *Machine) putQueue() {
 		queue.NextDue = m.circuit.ProbeAt
 	}
 	m.out.Writes = append(m.out.Writes, engine.PutQueue{Queue: queue})
+}
+
+// inOrder lists the flights in order of their keys, so that a run can be repeated.
+func (m *Machine) inOrder() []*flight {
+	return slices.SortedFunc(maps.Values(m.flights), func(a, b *flight) int { return a.key.Compare(b.key) })
 }
 
 // firstKept is when the first of the attempts under way that have a retry record started.

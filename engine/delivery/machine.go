@@ -49,6 +49,8 @@ type Options struct {
 	// Carry has every retry record carry its event, because the journal it came from is not on
 	// every member that may attempt it.
 	Carry bool
+	// Forward makes the machine of a subscription that another member owns (see forward.go).
+	Forward bool
 	// Quarantined are the events that keep crashing the subscription's actor.
 	Quarantined map[engine.EventRef]bool
 }
@@ -60,6 +62,7 @@ type Machine struct {
 	random      func() float64
 	watermark   func(engine.JournalID) uint64
 	carry       bool
+	forward     *forward
 	quarantined map[engine.EventRef]bool
 
 	lanes   []*lane
@@ -184,6 +187,9 @@ func New(o Options, now time.Time) *Machine {
 		circuit: Circuit{CircuitState: clampCircuit(o.Queue.Circuit, now)},
 	}
 	m.rate.set(o.Subscription.RatePerSecond, now)
+	if o.Forward {
+		m.beForward()
+	}
 	return m
 }
 
@@ -206,6 +212,11 @@ func (m *Machine) Lane(journal engine.JournalID, share float64, waiting []engine
 	m.lanes = append(m.lanes, l)
 }
 
+// DropLane forgets a lane: its journal has another keeper.
+func (m *Machine) DropLane(journal engine.JournalID) {
+	m.lanes = slices.DeleteFunc(m.lanes, func(l *lane) bool { return l.journal == journal })
+}
+
 // HasLane tells whether the lane is known.
 func (m *Machine) HasLane(journal engine.JournalID) bool { return m.lane(journal) != nil }
 
@@ -213,6 +224,9 @@ func (m *Machine) HasLane(journal engine.JournalID) bool { return m.lane(journal
 func (m *Machine) Change(sub *engine.Subscription, now time.Time) {
 	m.sub = sub
 	m.rate.set(sub.RatePerSecond, now)
+	if m.forward != nil {
+		m.rate.set(0, now)
+	}
 }
 
 // Stop ends the starting of attempts: what is in flight may still end.
@@ -277,7 +291,9 @@ func (m *Machine) Step(now time.Time) (wake time.Time) {
 		m.discardAll()
 		return time.Time{}
 	}
-	m.spillSlow(now)
+	if m.forward == nil {
+		m.spillSlow(now)
+	}
 	if m.mayStart() {
 		m.startWork(now)
 	}
@@ -295,7 +311,18 @@ func (m *Machine) Flush() Effects {
 // mayStart tells whether attempts may start. Until the retry records are there the machine
 // does not know what has ended and what waits.
 func (m *Machine) mayStart() bool {
+	if m.forward != nil {
+		return !m.sub.Deleted && !m.stopping
+	}
 	return m.sub.Enabled && !m.sub.Deleted && !m.stopping && m.loaded
+}
+
+// window is how many attempts may be under way.
+func (m *Machine) window() int {
+	if m.forward != nil {
+		return m.forward.window
+	}
+	return m.sub.MaxInFlight
 }
 
 func (m *Machine) lane(journal engine.JournalID) *lane {
@@ -315,13 +342,17 @@ func (m *Machine) nextWake(now time.Time) time.Time {
 			wake = t
 		}
 	}
-	consider(m.slowAt)
+	if m.forward == nil {
+		consider(m.slowAt)
+	} else {
+		consider(m.forward.heldUntil)
+	}
 	for _, l := range m.lanes {
 		if at, waits := m.mailbox.Oldest(l.journal); waits && !l.stale {
 			consider(at.Add(engine.SpillAfter))
 		}
 	}
-	if m.mayStart() && len(m.flights) < m.sub.MaxInFlight {
+	if m.mayStart() && m.forward == nil && len(m.flights) < m.window() {
 		m.considerStarts(now, consider)
 	}
 	return wake

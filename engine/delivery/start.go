@@ -11,12 +11,15 @@ import (
 // startWork fills the window: the retries and the lanes take turns, so that none of them
 // starves another.
 func (m *Machine) startWork(now time.Time) {
+	if m.forward != nil && m.forward.holds(now) {
+		return
+	}
 	if m.circuit.Open {
 		m.startProbe(now)
 		return
 	}
 	for idle := 0; idle <= len(m.lanes); {
-		if len(m.flights) >= m.sub.MaxInFlight || !m.rate.allow(now) {
+		if len(m.flights) >= m.window() || !m.rate.allow(now) {
 			return
 		}
 		if m.startNext(now) {
@@ -66,7 +69,7 @@ func (m *Machine) mayProbe() bool { return m.retries.len() > 0 || m.mayStartFirs
 
 // roomFor tells whether a lane may have one more first attempt under way.
 func (m *Machine) roomFor(l *lane) bool {
-	window := int(math.Ceil(float64(m.sub.MaxInFlight) * l.share))
+	window := int(math.Ceil(float64(m.window()) * l.share))
 	return l.inFlight < max(1, window) && m.records < engine.MaxRetryRecords
 }
 
@@ -90,8 +93,7 @@ func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
 		return false
 	}
 	if m.known(event) {
-		// It was handed out again after its retry record had become durable.
-		m.out.Discharged = append(m.out.Discharged, event.Ref)
+		m.again(event)
 		return true
 	}
 	if since.IsZero() {
@@ -99,6 +101,22 @@ func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
 	}
 	m.beginFirst(l, event, true, since, now, probe)
 	return true
+}
+
+// again takes in an event that was handed out twice: another member keeps its journal now. The
+// pair ends with the attempt that is under way, or once its retry record is certainly durable.
+func (m *Machine) again(event *engine.Event) {
+	record, waits := m.retries.get(event.Key())
+	if f, flying := m.flights[event.Ref]; flying {
+		if !f.kept {
+			return
+		}
+		record, waits = f.record, true
+	}
+	if waits {
+		m.writeRecord(record, event)
+		m.out.AfterWrites = append(m.out.AfterWrites, Pair{Event: event.Ref, Live: true})
+	}
 }
 
 // startProbe makes one attempt while the circuit is open: of a delivery that had none, if

@@ -84,6 +84,15 @@ func (l *Ledger) Discharge(sequence uint64, handle uint32) {
 	l.advance()
 }
 
+// Waits tells whether the event at sequence waits for the subscription of handle.
+func (l *Ledger) Waits(sequence uint64, handle uint32) bool {
+	if sequence < l.watermark || sequence >= l.Next() {
+		return false
+	}
+	_, found := slices.BinarySearch(l.open[l.index(sequence)], handle)
+	return found
+}
+
 // Watermark is the first sequence that is not discharged.
 func (l *Ledger) Watermark() uint64 { return l.watermark }
 

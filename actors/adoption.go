@@ -1,0 +1,138 @@
+package actors
+
+import (
+	"fmt"
+	"slices"
+
+	"pannier/engine"
+)
+
+// Adoption is a journal of an earlier life, of this member or of another, that this member
+// keeps from now on, and the account it is gone on from.
+type Adoption struct {
+	Name    string // of the lane it makes: unique on this member
+	Journal engine.Journal
+	Mark    engine.Watermark
+	Cursors []engine.Cursor
+	// Own tells that this member wrote the journal, so that everything that was answered is on
+	// its disk, in one of these journals.
+	Own bool
+}
+
+// Adopt goes on with journals: what of them is undischarged is handed out again, by the versions
+// in force when it was accepted, and they are drained like lanes that are no longer
+// configured. Journals of one life that this member wrote are adopted together. It may be
+// called concurrently with everything but itself and Relinquish.
+func (s *System) Adopt(adoptions ...Adoption) error {
+	marks := make(map[engine.JournalID]engine.Watermark)
+	released := make(map[uint64]bool)
+	lanes := make([]*ingress, 0, len(adoptions))
+	for _, a := range adoptions {
+		lane := s.adoptedLane(a)
+		marks[lane.id] = a.Mark
+		for _, id := range a.Mark.Released {
+			released[id] = true
+		}
+		s.takeOver(lane.id)
+		s.restoreCursors(lane, a.Cursors)
+		lanes = append(lanes, lane)
+	}
+	found, err := countBatches(lanes, marks)
+	if err != nil {
+		return err
+	}
+	for n, lane := range lanes {
+		r := newRecovery(s, lane, marks[lane.id])
+		r.released, r.found, r.adopted = released, found, !adoptions[n].Own
+		if err := r.run(); err != nil {
+			return fmt.Errorf("adopt a journal: %w", err)
+		}
+		if err := s.lanes.start(lane); err != nil {
+			return err
+		}
+	}
+	s.lanes.publish(append(slices.Clone(s.lanes.all()), lanes...))
+	for _, lane := range lanes {
+		s.wakeLane(lane)
+	}
+	return nil
+}
+
+func (s *System) adoptedLane(a Adoption) *ingress {
+	config := promotedConfig(engine.LaneRecord{Name: a.Name}, s.options.Retention)
+	lane := &ingress{
+		system: s, id: a.Journal.ID(), name: a.Name, config: config, adopted: true,
+		windowShare: 1, maxInFlight: defaultMaxInFlight, journal: a.Journal,
+	}
+	lane.setTopics(config.Topics)
+	return lane
+}
+
+// takeOver gives back what came from the journal's former keeper and has not begun: it comes
+// again from here.
+func (s *System) takeOver(journal engine.JournalID) {
+	for _, e := range s.registry.all() {
+		for _, slot := range e.allSlots() {
+			if slot.journal != journal {
+				continue
+			}
+			if sequences := slot.takeAll(); len(sequences) > 0 {
+				s.cluster.GiveBack(journal, e.id, sequences, false)
+			}
+			s.dropSlot(e, journal)
+		}
+	}
+}
+
+// dropSlot forgets the mailbox of a journal, and what the actor knows of it.
+func (s *System) dropSlot(e *entry, journal engine.JournalID) {
+	if e.dropSlot(journal) && e.isAwake() {
+		e.send(dropLane{journal})
+	}
+}
+
+func (s *System) restoreCursors(lane *ingress, cursors []engine.Cursor) {
+	for _, c := range cursors {
+		e := s.entryOf(c.Subscription)
+		if e == nil {
+			continue
+		}
+		slot := e.slot(lane)
+		slot.ranges, slot.waiting = c.Ranges, c.Waiting
+		for _, r := range c.Ranges {
+			slot.lagging = slot.lagging || r.Through == 0
+		}
+	}
+}
+
+// wakeLane starts the actors of the subscriptions that a lane holds something for.
+func (s *System) wakeLane(lane *ingress) {
+	for _, e := range s.registry.all() {
+		for _, slot := range e.allSlots() {
+			if slot.journal == lane.id && !slot.empty() {
+				e.wake()
+			}
+		}
+	}
+}
+
+// Relinquish ends the keeping of an adopted journal: another member goes on with it.
+func (s *System) Relinquish(journal engine.JournalID) {
+	lane := s.lanes.byJournal(journal)
+	if lane == nil || !lane.adopted {
+		return
+	}
+	s.lanes.drop(lane)
+	s.root.Stop(lane.pid)
+	writes := []engine.Write{engine.DropWatermark{Journal: journal}}
+	for _, e := range s.registry.all() {
+		writes = append(writes, engine.DropCursor{Subscription: e.id, Journal: journal})
+		s.dropSlot(e, journal)
+	}
+	for part := range slices.Chunk(writes, maxDrops) {
+		s.write(part, func() {})
+	}
+}
+
+// maxDrops bounds the cursors that one write drops.
+const maxDrops = 1000

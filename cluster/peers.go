@@ -1,0 +1,66 @@
+package cluster
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"pannier/cluster/placement"
+)
+
+// peers is where other members were seen, for finding them again.
+type peers struct {
+	mu        sync.Mutex
+	addresses map[placement.MemberID]string
+	rejoining atomic.Bool
+}
+
+// of gives the addresses of members.
+func (p *peers) of(ids []placement.MemberID) (addresses []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		if address := p.addresses[id]; address != "" {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses
+}
+
+// rememberPeers keeps where the members are that are seen now.
+func (n *Node) rememberPeers() {
+	if n.members == nil {
+		return // the first call comes while it starts
+	}
+	n.peers.mu.Lock()
+	defer n.peers.mu.Unlock()
+	if n.peers.addresses == nil {
+		n.peers.addresses = make(map[placement.MemberID]string)
+	}
+	for id, address := range n.members.Addresses() {
+		n.peers.addresses[id] = address
+	}
+	all := make(map[string]string, len(n.peers.addresses))
+	for id, address := range n.peers.addresses {
+		all[string(id)] = address
+	}
+	if err := n.options.Disk.SavePeers(all); err != nil {
+		n.options.Logger.Warn("peers could not be remembered", "error", err)
+	}
+}
+
+// reachableAt is a bound address with the host at which others reach it.
+func reachableAt(bound, advertise string) string {
+	if advertise == "" {
+		return bound
+	}
+	host := advertise
+	if h, _, err := net.SplitHostPort(advertise); err == nil {
+		host = h
+	}
+	_, port, err := net.SplitHostPort(bound)
+	if err != nil {
+		return bound
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,421 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"pannier/actors"
+	"pannier/cluster"
+	"pannier/cluster/placement"
+	"pannier/cluster/protocol"
+	"pannier/engine"
+	"pannier/storage"
+)
+
+// clustered is what a member of a cluster has beside a member that runs alone: the node, and
+// the copies of journals on its disk.
+type clustered struct {
+	member *member
+	node   *cluster.Node
+	copies *storage.Copies
+	logger *slog.Logger
+	peers  string // the file with where other members were seen
+	api    http.Handler
+	ready  chan struct{} // closed when api is set
+}
+
+// clusterName is the name of every cluster: its key tells it from others.
+const clusterName = "pannier"
+
+// startCluster joins the cluster. The journals of earlier lives become copies; snapshot has
+// only what is of this life afterwards.
+func (m *member) startCluster(ctx context.Context, cfg Config, o memberOptions, table *engine.Table, snapshot *engine.Snapshot) (*clustered, error) {
+	key, err := readClusterKey(cfg.ClusterKey)
+	if err != nil {
+		return nil, err
+	}
+	c := &clustered{member: m, logger: o.logger, peers: filepath.Join(cfg.Data, "peers"), ready: make(chan struct{})}
+	folder := filepath.Join(cfg.Data, "copies")
+	_, statErr := os.Stat(folder)
+	c.copies, err = storage.OpenCopies(folder, storage.JournalOptions{Space: m.journals.space, Logger: o.logger})
+	if err != nil {
+		return nil, err
+	}
+	if errors.Is(statErr, os.ErrNotExist) {
+		// It ran alone until now: what it has to retry gets the stamps that members compare.
+		if err := m.state.RegisterAll(ctx, engine.StampAt(time.Now().UnixMilli())); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.retireJournals(snapshot); err != nil {
+		return nil, err
+	}
+	holding, err := m.state.EntryShards(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.node, err = cluster.Start(ctx, cluster.Options{
+		Self: placement.Member{
+			ID: placement.MemberID(m.folder.Member()), Boot: m.folder.Boot(), State: placement.Joining,
+			API: o.address, StartedAt: time.Now().UTC().Truncate(time.Millisecond),
+		},
+		Cluster: clusterName, Key: key, Bind: cfg.Bind, Advertise: cfg.Advertise, RPC: cfg.RPC, Seeds: cfg.Join,
+		Replication: cfg.Replication, AllowDegraded: cfg.AllowDegraded, Table: table, Copies: c.protocolCopies(),
+		Holding: holding, Peers: c.readPeers(), Disk: clusterDisk{c}, Logger: o.logger, Handle: c.handle,
+		Codec: cluster.Codec{
+			EncodeEvent: storage.EncodeEvent, DecodeEvent: storage.DecodeEvent,
+			EncodeAccount: storage.EncodeAccount, EntriesOf: storage.EntriesOf,
+		},
+		Fatal: func(err error) {
+			o.logger.Error("the cluster's state cannot be written; the process ends", "error", err)
+			os.Exit(1)
+		},
+	})
+	return c, err
+}
+
+// retireJournals turns the journals of earlier lives into copies: each life writes journals of
+// its own, so that nobody ever writes what another has a copy of.
+func (c *clustered) retireJournals(snapshot *engine.Snapshot) error {
+	m := c.member
+	var promoted []engine.LaneRecord
+	for _, lane := range snapshot.Lanes {
+		folder := filepath.Join(m.folder.Journal(), lane.Name)
+		if _, err := os.Stat(folder); err == nil {
+			mark, cursors := accountIn(snapshot, lane.Journal)
+			of := storage.CopyOf{Journal: lane.Journal, Origin: m.folder.Member(), Boot: m.folder.Boot() - 1, Lane: lane.Name}
+			if err := c.copies.Retire(folder, of, releaseOf(mark, cursors), storage.EncodeAccount(mark, cursors)); err != nil {
+				return err
+			}
+		}
+		if lane.Promoted {
+			lane.Journal = engine.NewJournalID()
+			promoted = append(promoted, lane)
+		}
+	}
+	snapshot.Lanes = promoted
+	return nil
+}
+
+// accountIn is what the state knows of a journal.
+func accountIn(snapshot *engine.Snapshot, journal engine.JournalID) (mark engine.Watermark, cursors []engine.Cursor) {
+	mark = engine.Watermark{Journal: journal, Sequence: 1}
+	for _, w := range snapshot.Watermarks {
+		if w.Journal == journal {
+			mark = w
+		}
+	}
+	for _, cursor := range snapshot.Cursors {
+		if cursor.Journal == journal {
+			cursors = append(cursors, cursor)
+		}
+	}
+	return mark, cursors
+}
+
+// releaseOf is from where on a journal is needed.
+func releaseOf(mark engine.Watermark, cursors []engine.Cursor) uint64 {
+	release := mark.Sequence
+	for _, cursor := range cursors {
+		for _, r := range cursor.Ranges {
+			release = min(release, r.From)
+		}
+	}
+	return release
+}
+
+func (c *clustered) protocolCopies() []protocol.Copy {
+	list := c.copies.List()
+	copies := make([]protocol.Copy, len(list))
+	for n, held := range list {
+		copies[n] = protocol.Copy{
+			Journal: protocol.JournalRef{
+				ID: held.Journal, Origin: placement.MemberID(held.Origin), Boot: held.Boot, Lane: held.Lane,
+			},
+			Base: held.First, Next: held.Next, Release: held.Release, State: held.Account,
+		}
+	}
+	return copies
+}
+
+// openJournal opens the journal of a lane of this life, which other members copy.
+func (c *clustered) openJournal(lane engine.LaneRecord, synced uint64) (engine.Journal, error) {
+	journal, err := c.member.journals.open(lane, synced)
+	if err != nil {
+		return nil, err
+	}
+	return c.node.Keep(lane.Name, journal), nil
+}
+
+// drain hands the subscriptions of this member on, and waits until nothing of its journals is
+// undischarged, for as long as a stop may take.
+func (c *clustered) drain(ctx context.Context) {
+	if err := c.node.Leave(); err != nil {
+		c.logger.Warn("the other members could not be told that this one leaves", "error", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainFor)
+	defer cancel()
+	poll := time.NewTicker(drainPoll)
+	defer poll.Stop()
+	for c.member.system.Stats().Pending > 0 {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+const (
+	// drainFor is how long a member waits for its subscriptions' deliveries to end or to be
+	// handed on; what is left then is adopted by others.
+	drainFor  = 10 * time.Second
+	drainPoll = 50 * time.Millisecond
+)
+
+// run gives the node the actors, once they are there.
+func (c *clustered) run() { c.node.Run(clusterActors{c}) }
+
+// Close leaves the cluster.
+func (c *clustered) Close() error {
+	var errs []error
+	if c.node != nil {
+		errs = append(errs, c.node.Close())
+	}
+	if c.copies != nil {
+		errs = append(errs, c.copies.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (c *clustered) readPeers() map[placement.MemberID]string {
+	var saved map[placement.MemberID]string
+	if content, err := os.ReadFile(c.peers); err == nil {
+		if err := json.Unmarshal(content, &saved); err != nil {
+			c.logger.Warn("remembered peers could not be read", "error", err)
+		}
+	}
+	return saved
+}
+
+// PutVersion implements engine.Members.
+func (c *clustered) PutVersion(ctx context.Context, version *engine.Subscription) error {
+	return c.node.PutVersion(ctx, version)
+}
+
+// Owner implements engine.Members.
+func (c *clustered) Owner(id engine.SubscriptionID) string {
+	return string(c.node.View().Owner(engine.ShardOf(id)))
+}
+
+// View implements engine.Members.
+func (c *clustered) View(ctx context.Context) engine.ClusterView {
+	view := c.node.View()
+	owned := view.OwnedShards()
+	subscriptions := make(map[placement.MemberID]int)
+	c.member.table.Each(func(s *engine.Subscription) {
+		if !s.Deleted {
+			subscriptions[view.Owner(engine.ShardOf(s.ID))]++
+		}
+	})
+	answer := engine.ClusterView{
+		Name: clusterName, Replication: view.Replication(), Shards: engine.Shards, UnderReplicated: c.node.UnderReplicated(),
+	}
+	for _, m := range view.Members() {
+		shown := engine.MemberView{
+			ID: string(m.ID), Address: m.API, State: m.State.String(), Boot: m.Boot, StartedAt: m.StartedAt,
+			OwnedShards: owned[m.ID], OwnedSubscriptions: subscriptions[m.ID],
+		}
+		if string(m.ID) == c.member.folder.Member() {
+			shown.Backlog = c.member.system.Stats().Pending
+		} else if stats, err := c.statsOf(ctx, m); err == nil {
+			shown.Backlog = stats.Pending
+		}
+		answer.Members = append(answer.Members, shown)
+	}
+	return answer
+}
+
+// statsTimeout bounds what one member that hangs costs a view of all.
+const statsTimeout = 2 * time.Second
+
+// statsOf asks another member for its totals.
+func (c *clustered) statsOf(ctx context.Context, m placement.Member) (stats engine.StatsView, err error) {
+	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
+	defer cancel()
+	answer, err := c.node.Call(ctx, m.ID, callStats, nil)
+	if err != nil {
+		return stats, err
+	}
+	return stats, json.Unmarshal(answer, &stats)
+}
+
+// callStats asks for the totals of a member.
+const callStats = "stats"
+
+// handle answers other members.
+func (c *clustered) handle(ctx context.Context, _ placement.MemberID, method string, request []byte) ([]byte, error) {
+	select {
+	case <-c.ready:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	switch method {
+	case callStats:
+		return json.Marshal(c.member.system.Stats())
+	case callHTTP:
+		return c.serveForwarded(ctx, request)
+	}
+	return nil, engine.Errorf(engine.CodeInvalid, "unknown call %q", method)
+}
+
+// clusterActors implements cluster.Actors.
+type clusterActors struct{ *clustered }
+
+func (a clusterActors) Deliver(event *engine.Event, ids []engine.SubscriptionID) {
+	a.member.system.Deliver(event, ids)
+}
+
+func (a clusterActors) Settled(journal engine.JournalID, id engine.SubscriptionID, sequences []uint64) {
+	a.member.system.Settled(journal, id, sequences)
+}
+
+func (a clusterActors) Returned(journal engine.JournalID, id engine.SubscriptionID, sequences []uint64, busy bool) {
+	a.member.system.Returned(journal, id, sequences, busy)
+}
+
+func (a clusterActors) Moved(shards map[int]bool) { a.member.system.Moved(shards) }
+
+func (a clusterActors) Relinquish(journal engine.JournalID) { a.member.system.Relinquish(journal) }
+
+// Merged implements cluster.Actors.
+func (a clusterActors) Merged(entries []engine.Entry) {
+	for n := range entries {
+		value, err := storage.DecodeEntry(&entries[n])
+		switch {
+		case err != nil:
+			a.logger.Error("entry of the retry state could not be read", "subscription", string(entries[n].Subscription), "error", err)
+		case value.Queue != nil:
+			a.member.system.MergeQueue(*value.Queue)
+		case entries[n].Kind == engine.EntryDelivery:
+			a.member.system.Merge(entries[n].Subscription, value.Key, value.Retry)
+		}
+	}
+}
+
+// Changed implements cluster.Actors.
+func (a clusterActors) Changed(ids []engine.SubscriptionID) {
+	go func() {
+		for _, id := range ids {
+			_ = a.member.system.Changed(context.Background(), id) // it ends with the system
+		}
+	}()
+}
+
+// Adopt implements cluster.Actors.
+func (a clusterActors) Adopt(journal engine.Journal, ref protocol.JournalRef, release uint64, account []byte, own bool) error {
+	mark := engine.Watermark{Journal: ref.ID, Sequence: release, Routed: release - 1, OpenThrough: release - 1}
+	var cursors []engine.Cursor
+	if len(account) > 0 {
+		var err error
+		if mark, cursors, err = storage.DecodeAccount(account); err != nil {
+			return err
+		}
+	}
+	return a.member.system.Adopt(actors.Adoption{
+		Name: fmt.Sprintf("%s@%016x", ref.Lane, uint64(ref.ID)), Journal: journal, Mark: mark, Cursors: cursors, Own: own,
+	})
+}
+
+// clusterDisk implements cluster.Disk.
+type clusterDisk struct{ *clustered }
+
+// ReadFrames implements cluster.Disk.
+func (d clusterDisk) ReadFrames(id engine.JournalID, from uint64, limit int) ([]byte, uint64, error) {
+	if journal := d.member.journals.byID(id); journal != nil {
+		return journal.ReadFrames(from, limit)
+	}
+	journal, err := d.copies.Journal(id)
+	if err != nil {
+		return nil, from, err
+	}
+	return journal.ReadFrames(from, limit)
+}
+
+// WriteCopy implements cluster.Disk.
+func (d clusterDisk) WriteCopy(w protocol.WriteReplica, done func()) error {
+	if !w.Begin {
+		return d.copies.Append(w.Journal.ID, w.First, w.Frames, done)
+	}
+	of := storage.CopyOf{Journal: w.Journal.ID, Origin: string(w.Journal.Origin), Boot: w.Journal.Boot, Lane: w.Journal.Lane}
+	if err := d.copies.Begin(of, w.First); err != nil {
+		return err
+	}
+	done()
+	return nil
+}
+
+// SaveAccount implements cluster.Disk.
+func (d clusterDisk) SaveAccount(id engine.JournalID, release uint64, account []byte) {
+	if err := d.copies.SaveAccount(id, release, account); err != nil {
+		d.logger.Warn("account of a journal could not be saved", "error", err)
+	}
+}
+
+// OpenCopy implements cluster.Disk.
+func (d clusterDisk) OpenCopy(id engine.JournalID) (engine.Journal, error) {
+	return d.copies.Journal(id)
+}
+
+// DropCopy implements cluster.Disk.
+func (d clusterDisk) DropCopy(id engine.JournalID) {
+	if err := d.copies.Drop(id); err != nil {
+		d.logger.Error("copy of a journal could not be removed", "error", err)
+	}
+}
+
+// MergeEntries implements cluster.Disk.
+func (d clusterDisk) MergeEntries(entries []engine.Entry, changes []engine.Write, done func()) error {
+	return d.member.state.MergeEntries(entries, changes, done)
+}
+
+// Entries implements cluster.Disk.
+func (d clusterDisk) Entries(shard int) ([]engine.Entry, error) {
+	before := make(chan struct{})
+	if err := d.member.state.Write(nil, func() { close(before) }); err != nil {
+		return nil, err
+	}
+	<-before
+	return d.member.state.Entries(context.Background(), shard)
+}
+
+// DropShard implements cluster.Disk.
+func (d clusterDisk) DropShard(shard int) error { return d.member.state.DropShard(shard, func() {}) }
+
+// PutVersions implements cluster.Disk.
+func (d clusterDisk) PutVersions(versions []*engine.Subscription, done func()) error {
+	writes := make([]engine.Write, len(versions))
+	for n, version := range versions {
+		writes[n] = engine.PutVersion{Subscription: version}
+	}
+	return d.member.state.Write(writes, done)
+}
+
+// SavePeers implements cluster.Disk.
+func (d clusterDisk) SavePeers(addresses map[string]string) error {
+	content, err := json.Marshal(addresses)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(d.peers+".tmp", content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(d.peers+".tmp", d.peers)
+}

@@ -1,0 +1,265 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"pannier/engine"
+)
+
+const (
+	copyJournalFolder = "journal"
+	copyOfFile        = "of"
+	copyAccountFile   = "account"
+)
+
+// CopyOf names a closed journal: who wrote it, in which life, for which lane.
+type CopyOf struct {
+	Journal engine.JournalID
+	Origin  string
+	Boot    uint64
+	Lane    string
+}
+
+// Copy describes a journal of Copies.
+type Copy struct {
+	CopyOf
+
+	First, Next uint64 // it holds the sequences from First to Next, Next excluded
+	// Release and Account are the keeper's account, as last saved: nothing below Release is
+	// needed.
+	Release uint64
+	Account []byte
+}
+
+// Copies are the journals on this disk that no lane of this life writes: copies of other
+// members' journals, and those that this member wrote in earlier lives. Safe for concurrent use.
+//
+//	copies/<journal>/of        who wrote it
+//	                 account   the keeper's account, replaced without a sync: the latest may be
+//	                           lost, which repeats a few deliveries
+//	                 journal/  segments
+type Copies struct {
+	dir     string
+	options JournalOptions
+
+	mu   sync.Mutex
+	held map[engine.JournalID]*heldCopy
+}
+
+type heldCopy struct {
+	of      CopyOf
+	journal *Replica
+	release uint64
+	account []byte
+}
+
+// OpenCopies opens every copy below dir.
+func OpenCopies(dir string, options JournalOptions) (*Copies, error) {
+	c := &Copies{dir: dir, options: options, held: make(map[engine.JournalID]*heldCopy)}
+	if err := makeFolder(dir); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open copies: %w", err)
+	}
+	for _, entry := range entries {
+		if err := c.open(filepath.Join(dir, entry.Name())); err != nil {
+			return nil, errors.Join(fmt.Errorf("open copy %s: %w", entry.Name(), err), c.Close())
+		}
+	}
+	return c, nil
+}
+
+// open opens one copy; one whose making was cut short is removed.
+func (c *Copies) open(folder string) error {
+	of, err := readCopyOf(filepath.Join(folder, copyOfFile))
+	if err == nil {
+		_, err = os.Stat(filepath.Join(folder, copyJournalFolder))
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return os.RemoveAll(folder)
+	}
+	if err != nil {
+		return err
+	}
+	journal, err := OpenReplica(filepath.Join(folder, copyJournalFolder), of.Journal, 1, c.options)
+	if err != nil {
+		return err
+	}
+	h := &heldCopy{of: of, journal: journal}
+	h.release, h.account = readAccount(filepath.Join(folder, copyAccountFile))
+	c.held[of.Journal] = h
+	return nil
+}
+
+func (c *Copies) folder(id engine.JournalID) string {
+	return filepath.Join(c.dir, fmt.Sprintf("%016x", uint64(id)))
+}
+
+// List describes every copy.
+func (c *Copies) List() []Copy {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := make([]Copy, 0, len(c.held))
+	for _, h := range c.held {
+		first, next := h.journal.Bounds()
+		list = append(list, Copy{CopyOf: h.of, First: first, Next: next, Release: max(h.release, first), Account: h.account})
+	}
+	return list
+}
+
+// Begin makes an empty copy that begins with the sequence first, in the place of one that is
+// there. It is durable when it returns.
+func (c *Copies) Begin(of CopyOf, first uint64) error {
+	if err := c.Drop(of.Journal); err != nil {
+		return err
+	}
+	folder := c.folder(of.Journal)
+	if err := c.makeCopy(folder, of); err != nil {
+		return err
+	}
+	journal, err := OpenReplica(filepath.Join(folder, copyJournalFolder), of.Journal, first, c.options)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.held[of.Journal] = &heldCopy{of: of, journal: journal, release: first}
+	c.mu.Unlock()
+	return nil
+}
+
+func (c *Copies) makeCopy(folder string, of CopyOf) error {
+	if err := makeFolder(folder); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("%016x %s %d %s\n", uint64(of.Journal), of.Origin, of.Boot, of.Lane)
+	return replaceFile(filepath.Join(folder, copyOfFile), []byte(text))
+}
+
+// Retire makes a copy of a journal that this member wrote in an earlier life: its folder is
+// moved, so that a crash leaves it here or there. Nothing may have it open.
+func (c *Copies) Retire(journalFolder string, of CopyOf, release uint64, account []byte) error {
+	folder := c.folder(of.Journal)
+	if err := c.makeCopy(folder, of); err != nil {
+		return err
+	}
+	if err := writeAccount(filepath.Join(folder, copyAccountFile), release, account); err != nil {
+		return err
+	}
+	if err := os.Rename(journalFolder, filepath.Join(folder, copyJournalFolder)); err != nil {
+		return fmt.Errorf("retire journal: %w", err)
+	}
+	if err := errors.Join(syncFolder(folder), syncFolder(filepath.Dir(journalFolder))); err != nil {
+		return err
+	}
+	return c.open(folder)
+}
+
+// Append adds frames to a copy; see Replica.AppendFrames. Errors: those, and not_found.
+func (c *Copies) Append(id engine.JournalID, first uint64, frames []byte, done func()) error {
+	journal, err := c.Journal(id)
+	if err != nil {
+		return err
+	}
+	return journal.AppendFrames(first, frames, done)
+}
+
+// Journal is a copy, to be read. Errors: not_found.
+func (c *Copies) Journal(id engine.JournalID) (*Replica, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h := c.held[id]; h != nil {
+		return h.journal, nil
+	}
+	return nil, engine.Errorf(engine.CodeNotFound, "no such copy")
+}
+
+// SaveAccount keeps the keeper's account of a copy.
+func (c *Copies) SaveAccount(id engine.JournalID, release uint64, account []byte) error {
+	c.mu.Lock()
+	h := c.held[id]
+	if h != nil {
+		h.release, h.account = release, account
+	}
+	c.mu.Unlock()
+	if h == nil {
+		return nil
+	}
+	return writeAccount(filepath.Join(c.folder(id), copyAccountFile), release, account)
+}
+
+// Drop removes a copy, if there is one.
+func (c *Copies) Drop(id engine.JournalID) error {
+	c.mu.Lock()
+	h := c.held[id]
+	delete(c.held, id)
+	c.mu.Unlock()
+	if h == nil {
+		return nil
+	}
+	err := h.journal.Close()
+	// Without the file `of` it is no copy any more, whatever else is left.
+	return errors.Join(err, os.Remove(filepath.Join(c.folder(id), copyOfFile)), os.RemoveAll(c.folder(id)))
+}
+
+// Close closes every copy.
+func (c *Copies) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for _, h := range c.held {
+		errs = append(errs, h.journal.Close())
+	}
+	c.held = make(map[engine.JournalID]*heldCopy)
+	return errors.Join(errs...)
+}
+
+func readCopyOf(path string) (CopyOf, error) {
+	content, err := os.ReadFile(path) //nolint:gosec // a path in the operator's folder
+	if err != nil {
+		return CopyOf{}, err
+	}
+	fields := strings.Fields(string(content))
+	if len(fields) != 4 {
+		return CopyOf{}, errors.New("its file `of` is damaged")
+	}
+	journal, err := strconv.ParseUint(fields[0], 16, 64)
+	boot, bootErr := strconv.ParseUint(fields[2], 10, 64)
+	if err = errors.Join(err, bootErr); err != nil {
+		return CopyOf{}, fmt.Errorf("its file `of` is damaged: %w", err)
+	}
+	return CopyOf{Journal: engine.JournalID(journal), Origin: fields[1], Boot: boot, Lane: fields[3]}, nil
+}
+
+// writeAccount replaces an account without a sync; its CRC tells a torn one.
+func writeAccount(path string, release uint64, account []byte) error {
+	b := binary.LittleEndian.AppendUint64(make([]byte, 4, 12+len(account)), release)
+	b = append(b, account...)
+	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
+	if err := os.WriteFile(path+".tmp", b, 0o600); err != nil {
+		return fmt.Errorf("save account: %w", err)
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return fmt.Errorf("save account: %w", err)
+	}
+	return nil
+}
+
+// readAccount gives nothing where there is no whole one: everything is handed out again then.
+func readAccount(path string) (release uint64, account []byte) {
+	const head = 12
+	b, err := os.ReadFile(path) //nolint:gosec // a path in the operator's folder
+	if err != nil || len(b) < head || crc32.Checksum(b[4:], castagnoli) != binary.LittleEndian.Uint32(b) {
+		return 0, nil
+	}
+	return binary.LittleEndian.Uint64(b[4:]), b[head:]
+}

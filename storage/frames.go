@@ -1,0 +1,71 @@
+package storage
+
+import "fmt"
+
+// MissingError says that a sequence cannot be read, because its record is damaged or left
+// the retention.
+type MissingError struct {
+	// From is the sequence that was asked for.
+	From uint64
+	// Next is the first sequence behind it that the journal has. It may not be written yet.
+	Next uint64
+}
+
+// Error names the sequences that are missing.
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("the journal lacks the sequences %d to %d", e.From, e.Next-1)
+}
+
+// ReadFrames gives encoded frames of synced records for Replica.AppendFrames, from sequence
+// from on and without gaps: as many whole ones as fit into limit bytes, but at least one. next
+// is the sequence behind the last of them, and from (0 counts as 1) when nothing was synced
+// there yet. A hole in the sequences ends what is given. CRC and sequence of each frame are
+// checked, its payload is not looked at. The frames are the caller's. It may be called
+// concurrently with everything else, and waits for no sync.
+//
+// Errors: *MissingError (there is no from, but the journal goes on behind it); a file could
+// not be opened or read. next is then from.
+func (j *Journal) ReadFrames(from uint64, limit int) (frames []byte, next uint64, err error) {
+	from = max(from, 1)
+	synced := j.Synced() // before the walk, which then finds all of it that is there
+	c := frameCopy{next: from, limit: limit}
+	end, err := j.run(j.segments.find, &walk{next: from, left: 1, copy: &c})
+	switch {
+	case err != nil:
+		return nil, from, err
+	case len(c.frames) > 0:
+		return c.frames, c.next, nil
+	case c.behind > 0:
+		return nil, from, &MissingError{From: from, Next: c.behind}
+	case from <= synced:
+		return nil, from, &MissingError{From: from, Next: max(end, synced+1)}
+	}
+	return nil, from, nil
+}
+
+// frameCopy is one call of ReadFrames on its way.
+type frameCopy struct {
+	limit  int
+	next   uint64
+	behind uint64 // the first sequence behind a hole; 0: there was none
+	frames []byte
+}
+
+// take copies a frame of a segment whose frames end at end, unless it is not the next one or
+// does not fit any more. No CRC covers the padding: it is not copied but made again.
+func (c *frameCopy) take(f frame, end int64) bool {
+	if f.sequence != c.next {
+		c.behind = f.sequence
+		return false
+	}
+	size := int(paddedBytes(int64(len(f.raw))))
+	if len(c.frames) > 0 && size > c.limit-len(c.frames) {
+		return false
+	}
+	if c.frames == nil {
+		c.frames = make([]byte, 0, max(size, min(c.limit, int(end-f.offset))))
+	}
+	c.frames = padFrames(append(c.frames, f.raw...))
+	c.next++
+	return true
+}

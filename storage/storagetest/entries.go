@@ -1,0 +1,447 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pannier/engine"
+	"pannier/storage"
+)
+
+// EntryState is a state that can be one of a cluster's.
+type EntryState interface {
+	engine.State
+	MergeEntries(entries []engine.Entry, with []engine.Write, done func()) error
+	Entries(ctx context.Context, shard int) ([]engine.Entry, error)
+	EntryShards(ctx context.Context) ([]int, error)
+	DropShard(shard int, done func()) error
+	RegisterAll(ctx context.Context, stamp engine.Stamp) error
+}
+
+// OpenEntryState opens an empty state for one test and closes it at its end.
+type OpenEntryState func(t *testing.T, clock engine.Clock) EntryState
+
+// Entries is the conformance suite of the registers of a cluster.
+func Entries(t *testing.T, open OpenEntryState) {
+	tests := []struct {
+		name string
+		test func(*testing.T, EntryState)
+	}{
+		{"the latest write of a register wins", entriesWin},
+		{"what won is what the state lists", entriesAreListed},
+		{"what a former value had put is gone", entriesReplace},
+		{"plain writes are in the same group", entriesWith},
+		{"merges and writes keep their order", entriesOrder},
+		{"entries come in order of their keys", entriesInOrder},
+		{"the shards with entries are found", entriesShards},
+		{"a dropped shard leaves nothing", entriesDrop},
+		{"a dropped shard has its place in the order", entriesDropOrder},
+		{"every record gets a register", entriesRegister},
+		{"a register that is there stays", entriesRegisterAgain},
+		{"old tombstones are swept", entriesSweepTombstones},
+		{"old tombstones are swept in steps", entriesSweepSteps},
+		{"swept dead letters take their registers along", entriesSweepDead},
+		{"a merge past a bound is refused", entriesBounds},
+		{"split entries fit", entriesSplit},
+		{"a damaged entry is refused", entriesDamaged},
+		{"a closed state is unavailable", entriesClosed},
+		{"a cancelled call ends", entriesCancelled},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.test(t, open(t, fixedClock))
+		})
+	}
+}
+
+// entriesOf makes entries of writes, with a stamp.
+func entriesOf(t *testing.T, stamp engine.Stamp, writes ...engine.Write) []engine.Entry {
+	t.Helper()
+	entries, rest, err := storage.EntriesOf(writes)
+	if err != nil || len(rest) > 0 {
+		t.Fatalf("EntriesOf: %v rest, %v", rest, err)
+	}
+	for i := range entries {
+		entries[i].Stamp = stamp
+	}
+	return entries
+}
+
+// merge merges and waits for done.
+func merge(t *testing.T, state EntryState, entries []engine.Entry, with ...engine.Write) {
+	t.Helper()
+	done := make(chan struct{})
+	if err := state.MergeEntries(entries, with, func() { close(done) }); err != nil {
+		t.Fatalf("MergeEntries: %v", err)
+	}
+	<-done
+}
+
+func dropShard(t *testing.T, state EntryState, shard int) {
+	t.Helper()
+	done := make(chan struct{})
+	if err := state.DropShard(shard, func() { close(done) }); err != nil {
+		t.Fatalf("DropShard: %v", err)
+	}
+	<-done
+}
+
+func registerAll(t *testing.T, state EntryState, stamp engine.Stamp) {
+	t.Helper()
+	if err := state.RegisterAll(t.Context(), stamp); err != nil {
+		t.Fatalf("RegisterAll: %v", err)
+	}
+}
+
+func listEntries(t *testing.T, state EntryState, sub engine.SubscriptionID) []engine.Entry {
+	t.Helper()
+	entries, err := state.Entries(t.Context(), engine.ShardOf(sub))
+	if err != nil {
+		t.Fatalf("Entries: %v", err)
+	}
+	return entries
+}
+
+func listShards(t *testing.T, state EntryState) []int {
+	t.Helper()
+	shards, err := state.EntryShards(t.Context())
+	if err != nil {
+		t.Fatalf("EntryShards: %v", err)
+	}
+	return shards
+}
+
+func sweepAll(t *testing.T, state EntryState, now time.Time) (calls int) {
+	t.Helper()
+	for more := true; more; calls++ {
+		var err error
+		if more, err = state.Sweep(t.Context(), now); err != nil {
+			t.Fatalf("Sweep: %v", err)
+		}
+	}
+	return calls
+}
+
+// retries and deads are all there is of a subscription.
+func retries(t *testing.T, state EntryState, sub engine.SubscriptionID) []engine.RetryRecord {
+	t.Helper()
+	records, err := state.RetryRecords(t.Context(), sub, deliveryKey(-1<<63, 0, 0), storage.MaxPage)
+	if err != nil {
+		t.Fatalf("RetryRecords: %v", err)
+	}
+	return records
+}
+
+func deads(t *testing.T, state EntryState, sub engine.SubscriptionID) []engine.DeadLetter {
+	t.Helper()
+	letters, err := state.DeadLetters(t.Context(), sub, deliveryKey(-1<<63, 0, 0), storage.MaxPage)
+	if err != nil {
+		t.Fatalf("DeadLetters: %v", err)
+	}
+	return letters
+}
+
+const sub engine.SubscriptionID = "sub_a"
+
+func retryOf(sequence uint64, attempts int) engine.PutRetryRecord {
+	return engine.PutRetryRecord{RetryRecord: engine.RetryRecord{
+		Subscription: sub, Key: deliveryKey(5, 3, sequence), Attempts: attempts, Due: day, LastOutcome: engine.OutcomeFailure, LastStatus: 500,
+	}}
+}
+
+func dropOf(sequence uint64) engine.DropRetryRecord {
+	return engine.DropRetryRecord{Subscription: sub, Key: deliveryKey(5, 3, sequence)}
+}
+
+func deadOf(sequence uint64, diedAt time.Time) engine.PutDeadLetter {
+	return engine.PutDeadLetter{DeadLetter: engine.DeadLetter{
+		Subscription: sub, Key: deliveryKey(5, 3, sequence), Reason: engine.ReasonExhausted, Attempts: 6,
+		LastOutcome: engine.OutcomeFailure, LastStatus: 500, DiedAt: diedAt, Event: exampleEvent(engine.EventRef{Journal: 3, Sequence: sequence}),
+	}}
+}
+
+func queueOf(records int) engine.PutQueue {
+	return engine.PutQueue{Queue: engine.Queue{Subscription: sub, NextDue: day, Records: records, OldestMilli: 5}}
+}
+
+func replayOf(stamp engine.Stamp, replay engine.Replay) engine.Entry {
+	return engine.Entry{
+		EntryKey: engine.EntryKey{Kind: engine.EntryReplay, Subscription: replay.Subscription, Key: replay.ID},
+		Stamp:    stamp, Value: storage.EntryValue{Replay: &replay}.Encode(),
+	}
+}
+
+func entriesWin(t *testing.T, state EntryState) {
+	at := func(stamp engine.Stamp, attempts int) []engine.Entry { return entriesOf(t, stamp, retryOf(1, attempts)) }
+	gone := func(stamp engine.Stamp) []engine.Entry { return entriesOf(t, stamp, dropOf(1)) }
+	for _, step := range []struct {
+		name    string
+		entries []engine.Entry
+		want    []engine.Entry
+	}{
+		{"the first", at(20, 1), at(20, 1)},
+		{"an older one", at(19, 2), at(20, 1)},
+		{"the same again", at(20, 1), at(20, 1)},
+		{"of the same time, with a higher value", at(20, 3), at(20, 3)},
+		{"of the same time, with a lower value", at(20, 2), at(20, 3)},
+		{"a tombstone of the same time", gone(20), at(20, 3)},
+		{"a later tombstone", gone(21), gone(21)},
+		{"the same tombstone", gone(21), gone(21)},
+		{"a value before the tombstone", at(20, 9), gone(21)},
+		{"a value of the time of the tombstone", at(21, 1), at(21, 1)},
+		{"two of one group, the later first", append(at(31, 1), at(30, 2)...), at(31, 1)},
+		{"two of one group, the later last", append(at(40, 1), at(41, 2)...), at(41, 2)},
+	} {
+		merge(t, state, step.entries)
+		equal(t, step.name, listEntries(t, state, sub), step.want)
+	}
+}
+
+func entriesAreListed(t *testing.T, state EntryState) {
+	carried := retryOf(2, 4)
+	carried.Body = exampleEvent(engine.EventRef{Journal: 3, Sequence: 2})
+	bare := deadOf(4, day)
+	bare.Event = nil
+	replay := engine.Replay{ID: "rpl_1", Subscription: sub, Since: day, Rate: 2.5, After: deliveryKey(1, 2, 3), Count: 12}
+	entries := entriesOf(t, 7, retryOf(1, 1), carried, deadOf(3, day), bare, queueOf(2), dropOf(5))
+	entries = append(entries, replayOf(8, replay))
+	merge(t, state, entries)
+
+	equal(t, "retry records", retries(t, state, sub), []engine.RetryRecord{retryOf(1, 1).RetryRecord, carried.RetryRecord})
+	equal(t, "dead letters", deads(t, state, sub), []engine.DeadLetter{deadOf(3, day).DeadLetter, bare.DeadLetter})
+	equal(t, "snapshot", load(t, state), &engine.Snapshot{
+		Queues: []engine.Queue{queueOf(2).Queue}, Replays: []engine.Replay{replay}, DeadCount: map[engine.SubscriptionID]int{sub: 2},
+	})
+	want := slices.Clone(entries)
+	slices.SortStableFunc(want, func(a, b engine.Entry) int { return int(a.Kind) - int(b.Kind) })
+	want[4], want[5] = entries[5], entries[4] // the tombstone is a delivery
+	equal(t, "entries", listEntries(t, state, sub), want[:len(entries)])
+}
+
+func entriesReplace(t *testing.T, state EntryState) {
+	key := deliveryKey(5, 3, 1)
+	look := func(name string, retry, dead bool) {
+		t.Helper()
+		_, found, err := state.RetryRecord(t.Context(), sub, key)
+		if err != nil || found != retry {
+			t.Errorf("%s: retry record found %v, %v", name, found, err)
+		}
+		_, found, err = state.DeadLetter(t.Context(), sub, key)
+		if err != nil || found != dead {
+			t.Errorf("%s: dead letter found %v, %v", name, found, err)
+		}
+	}
+	merge(t, state, entriesOf(t, 1, retryOf(1, 1)))
+	look("failed", true, false)
+	merge(t, state, entriesOf(t, 2, deadOf(1, day)))
+	look("died", false, true)
+	merge(t, state, entriesOf(t, 3, deadOf(1, day.Add(time.Hour))))
+	look("died again", false, true)
+	sweepAll(t, state, day.Add(engine.DeadLetterRetention))
+	look("swept at the time of the first death", false, true)
+	merge(t, state, entriesOf(t, 4, retryOf(1, 1)))
+	look("retried", true, false)
+	merge(t, state, entriesOf(t, 5, dropOf(1)))
+	look("settled", false, false)
+	merge(t, state, entriesOf(t, 6, deadOf(1, day)))
+	merge(t, state, entriesOf(t, 7, dropOf(1)))
+	look("a dead letter discarded", false, false)
+
+	merge(t, state, entriesOf(t, 1, queueOf(2)))
+	merge(t, state, entriesOf(t, 2, engine.DropQueue{Subscription: sub}))
+	replay := replayOf(1, engine.Replay{ID: "rpl_1", Subscription: sub})
+	merge(t, state, []engine.Entry{replay})
+	replay.Stamp, replay.Value = 2, nil
+	merge(t, state, []engine.Entry{replay})
+	equal(t, "snapshot", load(t, state), &engine.Snapshot{DeadCount: map[engine.SubscriptionID]int{}})
+
+	// A record of a single member loses to any entry.
+	write(t, state, retryOf(2, 1), deadOf(3, day))
+	merge(t, state, entriesOf(t, 0, deadOf(2, day), retryOf(3, 1)))
+	equal(t, "retry records", retries(t, state, sub), []engine.RetryRecord{retryOf(3, 1).RetryRecord})
+	equal(t, "dead letters", deads(t, state, sub), []engine.DeadLetter{deadOf(2, day).DeadLetter})
+}
+
+func entriesWith(t *testing.T, state EntryState) {
+	mark := func(n uint64) engine.PutDropped { return engine.PutDropped{Batch: n} }
+	merge(t, state, entriesOf(t, 5, retryOf(1, 1)), mark(1))
+	merge(t, state, entriesOf(t, 4, retryOf(1, 2), retryOf(2, 2)), mark(2))
+	merge(t, state, nil, mark(3))
+	equal(t, "what is written whatever wins", load(t, state).Dropped, []uint64{1, 2, 3})
+	equal(t, "entries", listEntries(t, state, sub), append(entriesOf(t, 5, retryOf(1, 1)), entriesOf(t, 4, retryOf(2, 2))...))
+	if err := state.MergeEntries(nil, nil, nil); err != nil {
+		t.Errorf("nothing merged: %v", err)
+	}
+}
+
+// Nothing is waited for: what comes later finds what came before in the queue.
+func entriesOrder(t *testing.T, state EntryState) {
+	const rounds = 300
+	var order []int
+	done := make(chan struct{})
+	for i := range rounds {
+		note := func() { order = append(order, i) }
+		var err error
+		switch i % 3 {
+		case 0:
+			err = state.MergeEntries(entriesOf(t, engine.Stamp(i+3), retryOf(1, i)), nil, note)
+		case 1: // older than what is queued
+			err = state.MergeEntries(entriesOf(t, engine.Stamp(i-1), deadOf(1, day)), nil, note)
+		default:
+			err = state.Write([]engine.Write{engine.PutDropped{Batch: uint64(i)}}, note)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := state.Write(nil, func() { close(done) }); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	for i, got := range order {
+		if got != i {
+			t.Fatalf("done %d was called at place %d", got, i)
+		}
+	}
+	equal(t, "entries", listEntries(t, state, sub), entriesOf(t, rounds, retryOf(1, rounds-3)))
+	if got := load(t, state); len(order) != rounds || len(got.Dropped) != rounds/3 || len(got.DeadCount) != 0 {
+		t.Errorf("%d done, %d plain writes, dead letters %v", len(order), len(got.Dropped), got.DeadCount)
+	}
+}
+
+func entriesBounds(t *testing.T, state EntryState) {
+	body := func(size int) engine.Write {
+		record := retryOf(1, 1)
+		record.Body = &engine.Event{Data: make([]byte, size)}
+		return record
+	}
+	many := func(n int) []engine.Entry {
+		writes := make([]engine.Write, n)
+		for i := range writes {
+			writes[i] = dropOf(uint64(i))
+		}
+		return entriesOf(t, 1, writes...)
+	}
+	drops := func(n int) []engine.Write {
+		writes := make([]engine.Write, n)
+		for i := range writes {
+			writes[i] = engine.DropAPIKey{ID: fmt.Sprint(i)}
+		}
+		return writes
+	}
+	const slack = 1024 // of keys and other fields
+	const most = storage.MaxWriteChanges / 6
+	for _, test := range []struct {
+		name    string
+		entries []engine.Entry
+		with    []engine.Write
+		want    engine.Code
+	}{
+		{"bytes within", entriesOf(t, 1, body(storage.MaxWriteBytes-slack)), nil, ""},
+		{"bytes past", entriesOf(t, 1, body(storage.MaxWriteBytes)), nil, engine.CodeTooLarge},
+		{"bytes past together", entriesOf(t, 1, body(storage.MaxWriteBytes/2)), []engine.Write{body(storage.MaxWriteBytes / 2)}, engine.CodeTooLarge},
+		{"entries within", many(most), nil, ""},
+		{"entries past", many(most + 1), nil, engine.CodeTooLarge},
+		{"keys within", many(1), drops(storage.MaxWriteChanges - 6), ""},
+		{"keys past", many(1), drops(storage.MaxWriteChanges - 5), engine.CodeTooLarge},
+	} {
+		done := make(chan struct{})
+		err := state.MergeEntries(test.entries, test.with, func() { close(done) })
+		if got := engine.ErrorCode(err); got != test.want {
+			t.Errorf("%s: MergeEntries = %v, want code %q", test.name, err, test.want)
+		}
+		if err == nil {
+			<-done
+		}
+	}
+}
+
+func entriesSplit(t *testing.T, state EntryState) {
+	var entries []engine.Entry
+	for i := range 3000 {
+		entries = append(entries, entriesOf(t, 1, dropOf(uint64(i)))...)
+		if i%10 == 0 {
+			record := retryOf(uint64(i)+10_000, 1)
+			record.Body = &engine.Event{Data: make([]byte, 30_000)}
+			entries = append(entries, entriesOf(t, 1, record)...)
+		}
+	}
+	groups := storage.SplitEntries(entries)
+	var joined []engine.Entry
+	for _, group := range groups {
+		merge(t, state, group)
+		joined = append(joined, group...)
+	}
+	equal(t, "all of them, in order", joined, entries)
+	if got := len(listEntries(t, state, sub)); got != len(entries) || len(groups) > 20 {
+		t.Errorf("%d of %d entries in %d groups", got, len(entries), len(groups))
+	}
+	if groups := storage.SplitEntries(nil); groups != nil {
+		t.Errorf("nothing split: %v", groups)
+	}
+	huge := entriesOf(t, 1, retryOf(1, 1))
+	huge[0].Value = make([]byte, 2*storage.MaxWriteBytes)
+	if groups := storage.SplitEntries(append(huge, huge...)); len(groups) != 2 {
+		t.Errorf("two that are too large: %d groups", len(groups))
+	}
+}
+
+func entriesDamaged(t *testing.T, state EntryState) {
+	good := entriesOf(t, 1, retryOf(1, 1))
+	bad := entriesOf(t, 1, retryOf(2, 1))
+	bad[0].Value = append(bad[0].Value, 0)
+	if err := state.MergeEntries(append(good, bad...), nil, func() { t.Error("done called") }); err == nil {
+		t.Error("a damaged entry was merged")
+	}
+	if got := listEntries(t, state, sub); len(got) != 0 {
+		t.Errorf("of the group with it there is %+v", got)
+	}
+	for _, shard := range []int{-1, engine.Shards} {
+		if _, err := state.Entries(t.Context(), shard); err == nil {
+			t.Errorf("shard %d was listed", shard)
+		}
+		if err := state.DropShard(shard, nil); err == nil {
+			t.Errorf("shard %d was dropped", shard)
+		}
+	}
+}
+
+func entriesClosed(t *testing.T, state EntryState) {
+	if err := state.Close(); err != nil {
+		t.Fatal(err)
+	}
+	calls := map[string]func() error{
+		"MergeEntries": func() error { return state.MergeEntries(nil, nil, nil) },
+		"DropShard":    func() error { return state.DropShard(1, nil) },
+		"Entries":      func() error { _, err := state.Entries(t.Context(), 1); return err },
+		"EntryShards":  func() error { _, err := state.EntryShards(t.Context()); return err },
+		"RegisterAll":  func() error { return state.RegisterAll(t.Context(), 1) },
+	}
+	for name, call := range calls {
+		var closed *engine.Error
+		if err := call(); !errors.As(err, &closed) || closed.Code != engine.CodeUnavailable {
+			t.Errorf("%s: %v, want unavailable", name, err)
+		}
+	}
+}
+
+func entriesCancelled(t *testing.T, state EntryState) {
+	merge(t, state, entriesOf(t, 1, retryOf(1, 1)))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	calls := map[string]func() error{
+		"Entries":     func() error { _, err := state.Entries(ctx, 1); return err },
+		"EntryShards": func() error { _, err := state.EntryShards(ctx); return err },
+		"RegisterAll": func() error { return state.RegisterAll(ctx, 1) },
+	}
+	for name, call := range calls {
+		if err := call(); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want context.Canceled", name, err)
+		}
+	}
+}
