@@ -216,6 +216,7 @@ func (a *subscriptionActor) leave(now time.Time) (wake time.Time) {
 			return a.leaving.by
 		}
 		a.leaving.spilled = true
+		a.system.logger.Info("attempts go on with another owner", "subscription", string(a.entry.id), "attempts", a.machine.InFlight())
 		a.machine.Leave(now)
 		a.perform(a.machine.Flush())
 	}

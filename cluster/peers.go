@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -37,9 +38,7 @@ func (n *Node) rememberPeers() {
 	if n.peers.addresses == nil {
 		n.peers.addresses = make(map[placement.MemberID]string)
 	}
-	for id, address := range n.members.Addresses() {
-		n.peers.addresses[id] = address
-	}
+	maps.Copy(n.peers.addresses, n.members.Addresses())
 	all := make(map[string]string, len(n.peers.addresses))
 	for id, address := range n.peers.addresses {
 		all[string(id)] = address

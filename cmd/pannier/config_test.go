@@ -186,13 +186,14 @@ func TestBadConfig(t *testing.T) {
 		{"short key", []string{"--data=d", "--admin-key-file=" + writeFile(t, "k", key[1:])}, "it must have at least 24"},
 		{"key with a space", []string{"--data=d", "--admin-key-file=" + writeFile(t, "k", key+" "+key)}, "only printable ASCII"},
 		{"long key file", []string{"--data=d", "--admin-key-file=" + writeFile(t, "k", strings.Repeat("k", maxAdminKeyBytes+1))}, "is over 4096 bytes"},
-		{"advertise", []string{"--data=d", "--advertise=h"}, "--advertise: the cluster is not part of this version"},
-		{"bind", []string{"--data=d", "--bind=:7946"}, "--bind: the cluster"},
-		{"rpc", []string{"--data=d", "--rpc=:7947"}, "--rpc: the cluster"},
-		{"join", []string{"--data=d", "--join=h:7946"}, "--join: the cluster"},
-		{"replication", []string{"--data=d", "--replication=3"}, "--replication: the cluster"},
-		{"no replication", []string{"--data=d", "--replication=0"}, "--replication: must be at least 1"},
-		{"cluster key", []string{"--data=d", "--cluster-key=f"}, "--cluster-key: the cluster"},
+		{"advertise", []string{"--data=d", "--advertise=h"}, "--cluster-key: a member of a cluster needs"},
+		{"bind", []string{"--data=d", "--bind=:7946"}, "--cluster-key: a member of a cluster needs"},
+		{"rpc", []string{"--data=d", "--rpc=:7947"}, "--cluster-key: a member of a cluster needs"},
+		{"join", []string{"--data=d", "--join=h:7946"}, "--cluster-key: a member of a cluster needs"},
+		{"join without port", []string{"--data=d", "--cluster-key=f", "--join=h"}, `"h" is not HOST:PORT`},
+		{"replication alone", []string{"--data=d", "--replication=3"}, "--replication: a server alone keeps one copy"},
+		{"too many copies", []string{"--data=d", "--cluster-key=f", "--replication=6"}, "--replication: must be 1 to 5, got 6"},
+		{"copies below zero", []string{"--data=d", "--replication=-1"}, "--replication: must be 1 to 5, got -1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

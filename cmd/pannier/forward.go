@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -84,9 +85,7 @@ func (c *clustered) forward(w http.ResponseWriter, r *http.Request, to placement
 		return
 	}
 	defer response.Body.Close() //nolint:errcheck // it is memory
-	for name, values := range response.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), response.Header)
 	w.WriteHeader(response.StatusCode)
 	_, _ = io.Copy(w, response.Body) // the client may have gone
 }
