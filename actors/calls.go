@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"pannier/engine"
@@ -64,6 +65,7 @@ func (s *System) Look(ctx context.Context, id engine.SubscriptionID) (engine.Sub
 	}
 	e.noteOldestRecord(&flying)
 	work.Health, work.Attempting, work.Due = flying.Health, flying.Attempting, flying.Due
+	maps.Copy(work.Mailbox, flying.Mailbox)
 	work.NoteOldestMilli(flying.OldestMilli)
 	e.noteOldestBehind(&work)
 	return work, nil

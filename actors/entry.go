@@ -61,6 +61,7 @@ type dueRecord struct {
 // counts are an actor's share of the totals.
 type counts struct {
 	flights int
+	out     int // hand-outs to the member that owns the subscription
 	records int // retry records that are not under way
 	open    bool
 }
@@ -223,5 +224,6 @@ func (e *entry) reportCounts(c counts, oldestDue dueRecord) {
 	e.oldestDue = oldestDue
 	e.mu.Unlock()
 	e.system.totals.flights.Add(int64(c.flights - before.flights))
+	e.system.totals.out.Add(int64(c.out - before.out))
 	e.system.totals.records.Add(int64(c.records - before.records))
 }

@@ -345,16 +345,24 @@ func soonest(a, b time.Time) time.Time {
 func (a *subscriptionActor) reportCounts(now time.Time) {
 	health := a.machine.Health()
 	records, flights := a.machine.Counts()
+	out := 0
+	if a.machine.Forwards() {
+		flights, out = 0, flights
+	}
 	for _, s := range a.entry.allSlots() {
 		s.reportFlights(a.machine.FlightsBehind(s.journal))
 	}
 	at, journal := a.machine.OldestDue(now)
 	a.entry.reportCounts(
-		counts{flights: flights, records: records, open: health == engine.HealthOpen}, dueRecord{at, journal},
+		counts{flights: flights, out: out, records: records, open: health == engine.HealthOpen}, dueRecord{at, journal},
 	)
 }
 
 func (a *subscriptionActor) insert(m insert) {
+	if a.machine.Forwards() {
+		m.done <- unavailable("another member owns the subscription")
+		return
+	}
 	if !a.machine.Insert(m.record, m.with) {
 		m.done <- engine.Errorf(engine.CodeConflict, "the delivery is still under way")
 		return
@@ -368,8 +376,15 @@ func (a *subscriptionActor) describe() engine.SubscriptionWork {
 	work := engine.SubscriptionWork{
 		Health: view.Health, Attempting: make(map[engine.EventRef]int, len(view.InFlight)), Due: view.Due,
 	}
+	if a.machine.Forwards() {
+		work.Mailbox = make(map[engine.EventRef]bool, len(view.InFlight))
+	}
 	for ref, record := range view.InFlight {
-		work.Attempting[ref] = record.Attempts
+		if a.machine.Forwards() {
+			work.Mailbox[ref] = true // the owner may have begun, and says so
+		} else {
+			work.Attempting[ref] = record.Attempts
+		}
 		work.NoteOldest(record.Key)
 	}
 	for key := range view.Due {

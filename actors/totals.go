@@ -18,6 +18,7 @@ type totals struct {
 	discarded atomic.Int64 // pending or dead when their subscription was deleted
 	records   atomic.Int64 // retry records that are not under way
 	flights   atomic.Int64
+	out       atomic.Int64 // hand-outs to the members that own the subscriptions
 }
 
 // laneTotals count what happened in one lane since the data folder was made. They are kept
@@ -123,6 +124,14 @@ func (s *System) restoreTotals(marks []engine.Watermark, dead int64) {
 	}
 	s.totals.dead.Store(dead)
 }
+
+// Undischarged counts what this member's journals wait for, and the attempts under way.
+func (s *System) Undischarged() uint64 {
+	return s.Stats().Pending - min(s.Stats().Pending, uint64(max(0, s.totals.records.Load()))) + uint64(max(0, s.totals.out.Load()))
+}
+
+// Discarded counts the deliveries whose subscriptions were deleted.
+func (s *System) Discarded() uint64 { return uint64(max(0, s.totals.discarded.Load())) }
 
 // Stats implements engine.Deliveries.
 func (s *System) Stats() engine.StatsView {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -124,12 +125,9 @@ func (r *request) repeated(ctx context.Context) (Answer, bool, error) {
 	if r.key == "" {
 		return Answer{}, false, nil
 	}
-	answer, found := r.engine.recent.answer(r.key)
-	if !found {
-		var err error
-		if answer, found, err = r.engine.state.Answer(ctx, r.key); err != nil {
-			return Answer{}, false, err
-		}
+	answer, found, err := r.engine.findAnswer(ctx, r.key)
+	if err != nil {
+		return Answer{}, false, err
 	}
 	if !found || r.engine.clock().Sub(answer.AcceptedAt) >= IdentityWindow {
 		return Answer{}, false, nil
@@ -153,11 +151,15 @@ func (r *request) digest() [32]byte {
 // resolve finds which of the given ids were accepted before.
 func (r *request) resolve(ctx context.Context) error {
 	r.known = make(map[uint32]string)
+	if len(r.byID) == 0 {
+		return nil
+	}
+	identities, err := r.engine.findIdentities(ctx, slices.Collect(maps.Keys(r.byID)))
+	if err != nil {
+		return err
+	}
 	for id, i := range r.byID {
-		identity, found, err := r.engine.findIdentity(ctx, id)
-		if err != nil {
-			return err
-		}
+		identity, found := identities[id]
 		if !found || r.engine.clock().Sub(identity.AcceptedAt) >= IdentityWindow {
 			continue
 		}
@@ -169,11 +171,45 @@ func (r *request) resolve(ctx context.Context) error {
 	return nil
 }
 
-func (e *Engine) findIdentity(ctx context.Context, id string) (Identity, bool, error) {
-	if identity, found := e.recent.identity(id); found {
-		return identity, true, nil
+// findIdentities asks every member: a given id is one event, whoever accepted it.
+func (e *Engine) findIdentities(ctx context.Context, ids []string) (map[string]Identity, error) {
+	if e.cluster != nil {
+		return e.cluster.Identities(ctx, ids)
 	}
-	return e.state.Identity(ctx, id)
+	return e.LocalIdentities(ctx, ids)
+}
+
+func (e *Engine) findAnswer(ctx context.Context, key string) (Answer, bool, error) {
+	if e.cluster != nil {
+		return e.cluster.Answer(ctx, key)
+	}
+	return e.LocalAnswer(ctx, key)
+}
+
+// LocalAnswer finds what a request with an Idempotency-Key was answered by this member.
+func (e *Engine) LocalAnswer(ctx context.Context, key string) (Answer, bool, error) {
+	if answer, found := e.recent.answer(key); found {
+		return answer, true, nil
+	}
+	return e.state.Answer(ctx, key)
+}
+
+// LocalIdentities finds the events that given ids were used for on this member.
+func (e *Engine) LocalIdentities(ctx context.Context, ids []string) (map[string]Identity, error) {
+	identities := make(map[string]Identity)
+	for _, id := range ids {
+		identity, found := e.recent.identity(id)
+		if !found {
+			var err error
+			if identity, found, err = e.state.Identity(ctx, id); err != nil {
+				return nil, err
+			}
+		}
+		if found {
+			identities[id] = identity
+		}
+	}
+	return identities, nil
 }
 
 // accept appends what is new and gathers the ids in the order of the request.

@@ -28,11 +28,14 @@ func (e *Engine) lookup(ctx context.Context, id string) (*Event, error) {
 			return event, nil
 		}
 	}
-	identity, found, err := e.findIdentity(ctx, id)
-	if err != nil || !found {
+	identities, err := e.findIdentities(ctx, []string{id})
+	if err != nil {
 		return nil, err
 	}
-	return e.at(identity.Event), nil
+	if identity, found := identities[id]; found {
+		return e.at(identity.Event), nil
+	}
+	return nil, nil
 }
 
 // at reads the event at a place of a journal, nil when there is none that was answered.

@@ -151,6 +151,10 @@ type Members interface {
 	// PutVersion gives a version its revision and puts it in force on every member. Errors:
 	// unavailable.
 	PutVersion(ctx context.Context, version *Subscription) error
+	// Identities and Answer find what given ids or an Idempotency-Key were used for, on any member
+	// that is seen. Errors: unavailable (one that is seen does not answer).
+	Identities(ctx context.Context, ids []string) (map[string]Identity, error)
+	Answer(ctx context.Context, key string) (Answer, bool, error)
 	// Owner is the member that owns a subscription.
 	Owner(id SubscriptionID) string
 	// View describes the members.

@@ -151,7 +151,7 @@ func (c *committer) next() (group []write, changes []change) {
 	if len(c.queue) == 0 || c.failed.Load() {
 		return nil, nil
 	}
-	n, size, keys := 0, 0, 0
+	n, size, keys, length := 0, 0, 0, 0
 	for _, w := range c.queue {
 		if n > 0 && (size+w.size > MaxWriteBytes || keys+w.keys() > MaxWriteChanges) {
 			break
@@ -159,10 +159,14 @@ func (c *committer) next() (group []write, changes []change) {
 		n++
 		size += w.size
 		keys += w.keys()
+		length += len(w.changes)
+	}
+	group = append(group, c.queue[:n]...)
+	changes = make([]change, 0, length)
+	for _, w := range group {
 		c.changes -= w.weight()
 		changes = append(changes, w.changes...)
 	}
-	group = append(group, c.queue[:n]...)
 	rest := copy(c.queue, c.queue[n:])
 	clear(c.queue[rest:])
 	c.queue = c.queue[:rest]

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"fmt"
 
 	"pannier/engine"
@@ -141,25 +140,11 @@ func (m *entryMerge) wins(view stateView) (bool, error) {
 // mark writes the register's mark and drops what its value had put on other keys than the
 // new one does.
 func (m *entryMerge) mark(view stateView) ([]change, error) {
-	held, err := heldKeys(view, m.entry.EntryKey)
-	if err != nil {
-		return nil, err
-	}
+	held, err := heldKeys(view, m.entry.EntryKey, m.puts)
 	mark := registerMark{stamp: m.entry.Stamp, tombstone: len(m.entry.Value) == 0}
 	changes := []change{{key: m.key, value: mark.encode()}}
 	for _, key := range held {
-		if !m.putsOn(key) {
-			changes = append(changes, change{key: key})
-		}
+		changes = append(changes, change{key: key})
 	}
-	return changes, nil
-}
-
-func (m *entryMerge) putsOn(key []byte) bool {
-	for _, put := range m.puts {
-		if bytes.Equal(put.key, key) {
-			return true
-		}
-	}
-	return false
+	return changes, err
 }

@@ -133,6 +133,8 @@ func checkEntries(t *rapid.T, name string, state *keyedState, sub engine.Subscri
 	}
 	var retries []engine.RetryRecord
 	var deads []engine.DeadLetter
+	var queues []engine.Queue
+	var replays []engine.Replay
 	for i := range want {
 		v, err := DecodeEntry(&want[i])
 		switch {
@@ -142,6 +144,10 @@ func checkEntries(t *rapid.T, name string, state *keyedState, sub engine.Subscri
 			retries = append(retries, *v.Retry)
 		case v.Dead != nil:
 			deads = append(deads, *v.Dead)
+		case v.Queue != nil:
+			queues = append(queues, *v.Queue)
+		case v.Replay != nil:
+			replays = append(replays, *v.Replay)
 		}
 	}
 	gotRetries, err := state.RetryRecords(context.Background(), sub, engine.DeliveryKey{}, MaxPage)
@@ -153,8 +159,16 @@ func checkEntries(t *rapid.T, name string, state *keyedState, sub engine.Subscri
 		t.Fatalf("%s: dead letters, %v\n got %+v\nwant %+v", name, err, gotDeads, deads)
 	}
 	snapshot, err := state.Load(context.Background())
-	if err != nil || snapshot.DeadCount[sub] != len(deads) {
-		t.Fatalf("%s: loaded %d dead letters, %v; want %d", name, snapshot.DeadCount[sub], err, len(deads))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotQueues := slices.DeleteFunc(snapshot.Queues, func(q engine.Queue) bool { return q.Subscription != sub })
+	gotReplays := slices.DeleteFunc(snapshot.Replays, func(r engine.Replay) bool { return r.Subscription != sub })
+	if snapshot.DeadCount[sub] != len(deads) || !slices.Equal(gotQueues, queues) || len(gotReplays) != len(replays) {
+		t.Fatalf("%s: loaded %+v; want %d dead letters, %+v, %+v", name, snapshot, len(deads), queues, replays)
+	}
+	if len(replays) > 0 && !reflect.DeepEqual(gotReplays, replays) {
+		t.Fatalf("%s: loaded replays %+v; want %+v", name, gotReplays, replays)
 	}
 }
 

@@ -44,7 +44,7 @@ func (d *shardDrop) resolve(view stateView) (changes []change, again bool, err e
 		if err != nil {
 			return false, err
 		}
-		held, err := heldKeys(view, k)
+		held, err := heldKeys(view, k, nil)
 		for _, key := range append(held, key) {
 			changes = append(changes, change{key: key})
 		}

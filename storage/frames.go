@@ -1,6 +1,10 @@
 package storage
 
-import "fmt"
+import (
+	"fmt"
+
+	"pannier/engine"
+)
 
 // MissingError says that a sequence cannot be read, because its record is damaged or left
 // the retention.
@@ -14,6 +18,32 @@ type MissingError struct {
 // Error names the sequences that are missing.
 func (e *MissingError) Error() string {
 	return fmt.Sprintf("the journal lacks the sequences %d to %d", e.From, e.Next-1)
+}
+
+// VisitFrames calls visit for the records in frames that ReadFrames of the journal gave, from
+// sequence first on, until it returns false. Errors: a frame that is not whole, not intact or not
+// the next one.
+func VisitFrames(id engine.JournalID, first uint64, frames []byte, visit func(sequence uint64, record engine.Record) bool) error {
+	seed, texts := frameSeed(id), make(map[string]string)
+	for sequence := first; len(frames) > 0; sequence++ {
+		h, payload, err := parseFrame(frames, seed)
+		if err == nil && h.sequence != sequence {
+			err = fmt.Errorf("holds sequence %d", h.sequence)
+		}
+		if err != nil {
+			return fmt.Errorf("frame of sequence %d: %w", sequence, err)
+		}
+		r := valueReader{b: payload, shared: texts}
+		record := readRecord(&r, engine.EventRef{Journal: id, Sequence: sequence}, nil)
+		if r.err != nil {
+			return fmt.Errorf("frame of sequence %d: %w", sequence, r.err)
+		}
+		if !visit(sequence, record) {
+			return nil
+		}
+		frames = frames[h.size():]
+	}
+	return nil
 }
 
 // ReadFrames gives encoded frames of synced records for Replica.AppendFrames, from sequence

@@ -1,8 +1,10 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"pannier/engine"
 )
@@ -116,8 +118,9 @@ func readDeadValue(view stateView, k engine.EntryKey) ([]byte, error) {
 	return joinDeadLetter(letter, event), err
 }
 
-// heldKeys are the keys where the value of a register lies.
-func heldKeys(view stateView, k engine.EntryKey) (keys [][]byte, err error) {
+// heldKeys are the keys where the value of a register lies, but for those that puts write
+// anyway.
+func heldKeys(view stateView, k engine.EntryKey, puts []change) (keys [][]byte, err error) {
 	prefix := prefixRetryRecord
 	switch k.Kind {
 	case engine.EntryQueue:
@@ -125,11 +128,14 @@ func heldKeys(view stateView, k engine.EntryKey) (keys [][]byte, err error) {
 	case engine.EntryReplay:
 		prefix = prefixReplay
 	default:
-		if keys, err = heldDeadLetter(view, k); err != nil {
+		if keys, err = heldDeadLetter(view, k, puts); err != nil {
 			return nil, err
 		}
 	}
 	key := valueKey(prefix, k)
+	if putOn(puts, key) {
+		return keys, nil
+	}
 	_, found, err := view.get(key)
 	if found {
 		keys = append(keys, key)
@@ -137,7 +143,7 @@ func heldKeys(view stateView, k engine.EntryKey) (keys [][]byte, err error) {
 	return keys, err
 }
 
-func heldDeadLetter(view stateView, k engine.EntryKey) ([][]byte, error) {
+func heldDeadLetter(view stateView, k engine.EntryKey, puts []change) ([][]byte, error) {
 	key := valueKey(prefixDeadLetter, k)
 	value, found, err := view.get(key)
 	if err != nil || !found {
@@ -148,5 +154,9 @@ func heldDeadLetter(view stateView, k engine.EntryKey) ([][]byte, error) {
 	if hasEvent {
 		keys = append(keys, valueKey(prefixDeadEvent, k))
 	}
-	return keys, err
+	return slices.DeleteFunc(keys, func(key []byte) bool { return putOn(puts, key) }), err
+}
+
+func putOn(puts []change, key []byte) bool {
+	return slices.ContainsFunc(puts, func(put change) bool { return bytes.Equal(put.key, key) })
 }

@@ -72,7 +72,8 @@ type Member struct {
 	known    map[placement.MemberID]bool
 	rejoinAt time.Time
 	streams  map[placement.MemberID]*stream
-	begun    uint64 // streams, numbered over the whole life
+	ordered  []*stream // the same, by peer
+	begun    uint64    // streams, numbered over the whole life
 	awaiting map[uint64]func()
 	scans    map[uint64]func([]engine.Entry)
 	token    uint64
@@ -117,12 +118,8 @@ func NewMember(o Options, now time.Time) *Member {
 
 // Effects takes what is to be done, in order.
 func (m *Member) Effects() []Effect {
-	for _, id := range sortedKeys(m.streams) {
-		for s := m.streams[id]; ; {
-			e, more := s.flush(m.now)
-			if !more {
-				break
-			}
+	for _, s := range m.ordered {
+		for e, more := s.flush(m.now); more; e, more = s.flush(m.now) {
 			e.From, e.FromBoot = m.id, m.options.Self.Boot
 			m.emit(Send{Envelope: e})
 		}
@@ -155,8 +152,8 @@ func (m *Member) see(view *placement.View) {
 		self.State = placement.Active
 	}
 	m.future = placement.NewView(append([]placement.Member{self}, others(view, self.ID)...), m.copies)
-	for _, id := range sortedKeys(m.streams) {
-		if s := m.streams[id]; !view.Lives(id, s.boot) && s.number != 0 {
+	for _, s := range m.ordered {
+		if !view.Lives(s.peer, s.boot) && s.number != 0 {
 			m.lost(s)
 		}
 	}
@@ -175,6 +172,7 @@ func (m *Member) see(view *placement.View) {
 			s.begin(m.begun)
 		}
 	}
+	m.ordered = sorted(m.streams)
 }
 
 func others(view *placement.View, id placement.MemberID) (others []placement.Member) {
@@ -276,7 +274,7 @@ func (m *Member) Scanned(now time.Time, token uint64, entries []engine.Entry) {
 // Tick drives what happens by the clock; a call every 50 ms is enough.
 func (m *Member) Tick(now time.Time) {
 	m.now = now
-	for _, s := range m.streams {
+	for _, s := range m.ordered {
 		s.tick(now)
 	}
 	m.replication.tick()

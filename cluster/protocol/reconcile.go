@@ -35,9 +35,9 @@ const (
 type reconciling struct {
 	member *Member
 	// due are the shards to compare with their owner, and when.
-	due map[int]time.Time
-	// comparing are those under way, and since when.
-	comparing map[int]time.Time
+	due schedule
+	// comparing are those under way, and when they are compared again if no answer comes.
+	comparing schedule
 	// holding are the shards of which something may be on disk here.
 	holding map[int]bool
 	// same are, of each shard that this member owns, the members that have the same.
@@ -48,7 +48,7 @@ type reconciling struct {
 
 func newReconciling(m *Member, holding []int) *reconciling {
 	r := &reconciling{
-		member: m, due: make(map[int]time.Time), comparing: make(map[int]time.Time), holding: make(map[int]bool),
+		member: m, holding: make(map[int]bool),
 		same: make(map[int]map[placement.MemberID]bool), pulled: make(map[int]bool),
 	}
 	for _, shard := range holding {
@@ -61,8 +61,8 @@ func newReconciling(m *Member, holding []int) *reconciling {
 // the owner before long.
 func (r *reconciling) touch(shard int) {
 	r.holding[shard] = true
-	if _, due := r.due[shard]; !due && !r.wants(shard) {
-		r.due[shard] = r.member.now.Add(ReconcileEvery)
+	if !r.due.has(shard) && !r.wants(shard) {
+		r.due.set(shard, r.member.now.Add(ReconcileEvery))
 	}
 }
 
@@ -73,14 +73,12 @@ func (r *reconciling) wants(shard int) bool {
 
 // viewed compares every shard anew: who owns it or has copies may have changed.
 func (r *reconciling) viewed() {
-	clear(r.comparing)
+	r.comparing, r.due = schedule{}, schedule{}
+	clear(r.same)
+	clear(r.pulled)
 	for shard := range engine.Shards {
-		delete(r.same, shard)
-		delete(r.pulled, shard)
-		if r.wants(shard) || r.holding[shard] {
-			r.due[shard] = r.member.now
-		} else {
-			delete(r.due, shard)
+		if !r.member.shards.owned[shard] && (r.wants(shard) || r.holding[shard]) {
+			r.due.set(shard, r.member.now)
 		}
 	}
 	r.ask()
@@ -105,32 +103,30 @@ func (r *reconciling) ask() {
 // asked compares shards at the owner's wish.
 func (r *reconciling) asked(m *ShardAsk) {
 	for _, shard := range m.Shards {
-		if _, under := r.comparing[shard]; !under && (r.wants(shard) || r.holding[shard]) {
-			r.due[shard] = r.member.now
+		if !r.comparing.has(shard) && (r.wants(shard) || r.holding[shard]) {
+			r.due.set(shard, r.member.now)
 		}
 	}
 }
 
 // tick compares what is due.
 func (r *reconciling) tick() {
-	for _, shard := range sortedKeys(r.comparing) {
-		if r.member.now.Sub(r.comparing[shard]) >= ReconcileEvery {
-			delete(r.comparing, shard)
-			r.due[shard] = r.member.now
-		}
+	for _, shard := range r.comparing.due(r.member.now) {
+		r.comparing.clear(shard)
+		r.due.set(shard, r.member.now)
 	}
 	empty := make(map[placement.MemberID][]ShardSum)
 	scanning := 0
-	for _, shard := range sortedKeys(r.due) {
+	for _, shard := range r.due.due(r.member.now) {
 		owner := r.member.view.Owner(shard)
-		if owner == r.member.id || r.member.now.Before(r.due[shard]) || !r.member.sees(owner) {
-			continue
-		}
 		if r.holding[shard] && scanning == MaxComparing {
 			continue
 		}
-		delete(r.due, shard)
-		r.comparing[shard] = r.member.now
+		r.due.clear(shard)
+		if owner == r.member.id || !r.member.sees(owner) {
+			continue // the next view says whom to compare with
+		}
+		r.comparing.set(shard, r.member.now.Add(ReconcileEvery))
 		if !r.holding[shard] {
 			empty[owner] = append(empty[owner], ShardSum{Shard: shard})
 			continue
@@ -234,8 +230,8 @@ func (r *reconciling) entries(from placement.MemberID, m *ShardEntries) {
 	}
 	r.member.scan(m.Shard, func(entries []engine.Entry) {
 		r.sendAll(from, m.Shard, entries)
-		delete(r.comparing, m.Shard)
-		r.due[m.Shard] = r.member.now.Add(ReconcileEvery / 4)
+		r.comparing.clear(m.Shard)
+		r.due.set(m.Shard, r.member.now.Add(ReconcileEvery/4))
 	})
 }
 
@@ -245,15 +241,15 @@ func (r *reconciling) sameAsOwner(from placement.MemberID, m *ShardSame) {
 		if r.member.view.Owner(shard) != from {
 			continue
 		}
-		delete(r.comparing, shard)
+		r.comparing.clear(shard)
 		r.pulled[shard] = true
 		switch {
 		case r.wants(shard):
-			r.due[shard] = r.member.now.Add(CompareAgainAfter)
+			r.due.set(shard, r.member.now.Add(CompareAgainAfter))
 		case !slices.Contains(m.Released, shard):
-			r.due[shard] = r.member.now.Add(ReconcileEvery)
+			r.due.set(shard, r.member.now.Add(ReconcileEvery))
 		default:
-			delete(r.due, shard)
+			r.due.clear(shard)
 			delete(r.holding, shard)
 			r.member.emit(DropShard{Shard: shard})
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -145,6 +146,12 @@ func (c *clustered) protocolCopies() []protocol.Copy {
 	return copies
 }
 
+// missingIn finds where a journal goes on that lacks what was asked for.
+func missingIn(err error) (missing *storage.MissingError, found bool) {
+	found = errors.As(err, &missing)
+	return missing, found
+}
+
 // openJournal opens the journal of a lane of this life, which other members copy.
 func (c *clustered) openJournal(lane engine.LaneRecord, synced uint64) (engine.Journal, error) {
 	journal, err := c.member.journals.open(lane, synced)
@@ -164,7 +171,7 @@ func (c *clustered) drain(ctx context.Context) {
 	defer cancel()
 	poll := time.NewTicker(drainPoll)
 	defer poll.Stop()
-	for c.member.system.Stats().Pending > 0 {
+	for c.member.system.Undischarged() > 0 {
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
@@ -210,6 +217,39 @@ func (c *clustered) PutVersion(ctx context.Context, version *engine.Subscription
 	return c.node.PutVersion(ctx, version)
 }
 
+// Identities implements engine.Members.
+func (c *clustered) Identities(ctx context.Context, ids []string) (map[string]engine.Identity, error) {
+	answers, silent := askAll[map[string]engine.Identity](ctx, c, callIdentities, ids)
+	known := make(map[string]engine.Identity)
+	for _, answer := range answers {
+		maps.Copy(known, answer)
+	}
+	if len(known) < len(ids) && len(silent) > 0 {
+		return nil, doesNotAnswer(silent[0])
+	}
+	return known, nil
+}
+
+// Answer implements engine.Members.
+func (c *clustered) Answer(ctx context.Context, key string) (engine.Answer, bool, error) {
+	answers, silent := askAll[found[engine.Answer]](ctx, c, callAnswer, key)
+	for _, answer := range answers {
+		if answer.Found {
+			return answer.Value, true, nil
+		}
+	}
+	if len(silent) > 0 {
+		return engine.Answer{}, false, doesNotAnswer(silent[0])
+	}
+	return engine.Answer{}, false, nil
+}
+
+func doesNotAnswer(id placement.MemberID) error {
+	return &engine.Error{
+		Code: engine.CodeUnavailable, Message: "the member " + string(id) + " does not answer", RetryAfter: time.Second,
+	}
+}
+
 // Owner implements engine.Members.
 func (c *clustered) Owner(id engine.SubscriptionID) string {
 	return string(c.node.View().Owner(engine.ShardOf(id)))
@@ -225,6 +265,7 @@ func (c *clustered) View(ctx context.Context) engine.ClusterView {
 			subscriptions[view.Owner(engine.ShardOf(s.ID))]++
 		}
 	})
+	totals, _ := askAll[memberTotals](ctx, c, callStats, all(true))
 	answer := engine.ClusterView{
 		Name: clusterName, Replication: view.Replication(), Shards: engine.Shards, UnderReplicated: c.node.UnderReplicated(),
 	}
@@ -233,32 +274,11 @@ func (c *clustered) View(ctx context.Context) engine.ClusterView {
 			ID: string(m.ID), Address: m.API, State: m.State.String(), Boot: m.Boot, StartedAt: m.StartedAt,
 			OwnedShards: owned[m.ID], OwnedSubscriptions: subscriptions[m.ID],
 		}
-		if string(m.ID) == c.member.folder.Member() {
-			shown.Backlog = c.member.system.Stats().Pending
-		} else if stats, err := c.statsOf(ctx, m); err == nil {
-			shown.Backlog = stats.Pending
-		}
+		shown.Backlog = totals[m.ID].Stats.Pending
 		answer.Members = append(answer.Members, shown)
 	}
 	return answer
 }
-
-// statsTimeout bounds what one member that hangs costs a view of all.
-const statsTimeout = 2 * time.Second
-
-// statsOf asks another member for its totals.
-func (c *clustered) statsOf(ctx context.Context, m placement.Member) (stats engine.StatsView, err error) {
-	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
-	defer cancel()
-	answer, err := c.node.Call(ctx, m.ID, callStats, nil)
-	if err != nil {
-		return stats, err
-	}
-	return stats, json.Unmarshal(answer, &stats)
-}
-
-// callStats asks for the totals of a member.
-const callStats = "stats"
 
 // handle answers other members.
 func (c *clustered) handle(ctx context.Context, _ placement.MemberID, method string, request []byte) ([]byte, error) {
@@ -267,13 +287,14 @@ func (c *clustered) handle(ctx context.Context, _ placement.MemberID, method str
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	switch method {
-	case callStats:
-		return json.Marshal(c.member.system.Stats())
-	case callHTTP:
+	if method == callHTTP {
 		return c.serveForwarded(ctx, request)
 	}
-	return nil, engine.Errorf(engine.CodeInvalid, "unknown call %q", method)
+	answer, known := c.calls()[method]
+	if !known {
+		return nil, engine.Errorf(engine.CodeInvalid, "unknown call %q", method)
+	}
+	return answer(ctx, request)
 }
 
 // clusterActors implements cluster.Actors.

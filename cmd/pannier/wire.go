@@ -148,7 +148,7 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 		return fmt.Errorf("start the actors: %w", err)
 	}
 	m.engine = engine.New(engine.Options{
-		State: state, Members: m.members(), History: m.history, Lanes: m.system, Deliveries: m.system, Table: table, Recent: recent,
+		State: state, Members: m.members(), History: m.history, Lanes: m.lanes(), Deliveries: m.deliveries(), Table: table, Recent: recent,
 		Endpoints: endpointPolicy{guard}, Dropped: dropped, APIKeys: snapshot.APIKeys, Expired: snapshot.Expired,
 		Replays: snapshot.Replays, AdminKey: cfg.AdminKey, Clock: time.Now, Logger: o.logger,
 		Member: engine.Member{
@@ -162,6 +162,21 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 	}
 	m.engine.Resume()
 	return metrics.observe(m)
+}
+
+// lanes and deliveries are the actors as the engine sees them: in a cluster those of all members.
+func (m *member) lanes() engine.Lanes {
+	if m.cluster == nil {
+		return m.system
+	}
+	return gathered{m.system, m.cluster}
+}
+
+func (m *member) deliveries() engine.Deliveries {
+	if m.cluster == nil {
+		return m.system
+	}
+	return gathered{m.system, m.cluster}
 }
 
 // members is the cluster as the API sees it.

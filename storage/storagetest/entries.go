@@ -2,14 +2,11 @@ package storagetest
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"pannier/engine"
-	"pannier/storage"
 )
 
 // EntryState is a state that can be one of a cluster's.
@@ -59,125 +56,10 @@ func Entries(t *testing.T, open OpenEntryState) {
 	}
 }
 
-// entriesOf makes entries of writes, with a stamp.
-func entriesOf(t *testing.T, stamp engine.Stamp, writes ...engine.Write) []engine.Entry {
-	t.Helper()
-	entries, rest, err := storage.EntriesOf(writes)
-	if err != nil || len(rest) > 0 {
-		t.Fatalf("EntriesOf: %v rest, %v", rest, err)
-	}
-	for i := range entries {
-		entries[i].Stamp = stamp
-	}
-	return entries
-}
-
-// merge merges and waits for done.
-func merge(t *testing.T, state EntryState, entries []engine.Entry, with ...engine.Write) {
-	t.Helper()
-	done := make(chan struct{})
-	if err := state.MergeEntries(entries, with, func() { close(done) }); err != nil {
-		t.Fatalf("MergeEntries: %v", err)
-	}
-	<-done
-}
-
-func dropShard(t *testing.T, state EntryState, shard int) {
-	t.Helper()
-	done := make(chan struct{})
-	if err := state.DropShard(shard, func() { close(done) }); err != nil {
-		t.Fatalf("DropShard: %v", err)
-	}
-	<-done
-}
-
-func registerAll(t *testing.T, state EntryState, stamp engine.Stamp) {
-	t.Helper()
-	if err := state.RegisterAll(t.Context(), stamp); err != nil {
-		t.Fatalf("RegisterAll: %v", err)
-	}
-}
-
-func listEntries(t *testing.T, state EntryState, sub engine.SubscriptionID) []engine.Entry {
-	t.Helper()
-	entries, err := state.Entries(t.Context(), engine.ShardOf(sub))
-	if err != nil {
-		t.Fatalf("Entries: %v", err)
-	}
-	return entries
-}
-
-func listShards(t *testing.T, state EntryState) []int {
-	t.Helper()
-	shards, err := state.EntryShards(t.Context())
-	if err != nil {
-		t.Fatalf("EntryShards: %v", err)
-	}
-	return shards
-}
-
-func sweepAll(t *testing.T, state EntryState, now time.Time) (calls int) {
-	t.Helper()
-	for more := true; more; calls++ {
-		var err error
-		if more, err = state.Sweep(t.Context(), now); err != nil {
-			t.Fatalf("Sweep: %v", err)
-		}
-	}
-	return calls
-}
-
-// retries and deads are all there is of a subscription.
-func retries(t *testing.T, state EntryState, sub engine.SubscriptionID) []engine.RetryRecord {
-	t.Helper()
-	records, err := state.RetryRecords(t.Context(), sub, deliveryKey(-1<<63, 0, 0), storage.MaxPage)
-	if err != nil {
-		t.Fatalf("RetryRecords: %v", err)
-	}
-	return records
-}
-
-func deads(t *testing.T, state EntryState, sub engine.SubscriptionID) []engine.DeadLetter {
-	t.Helper()
-	letters, err := state.DeadLetters(t.Context(), sub, deliveryKey(-1<<63, 0, 0), storage.MaxPage)
-	if err != nil {
-		t.Fatalf("DeadLetters: %v", err)
-	}
-	return letters
-}
-
-const sub engine.SubscriptionID = "sub_a"
-
-func retryOf(sequence uint64, attempts int) engine.PutRetryRecord {
-	return engine.PutRetryRecord{RetryRecord: engine.RetryRecord{
-		Subscription: sub, Key: deliveryKey(5, 3, sequence), Attempts: attempts, Due: day, LastOutcome: engine.OutcomeFailure, LastStatus: 500,
-	}}
-}
-
-func dropOf(sequence uint64) engine.DropRetryRecord {
-	return engine.DropRetryRecord{Subscription: sub, Key: deliveryKey(5, 3, sequence)}
-}
-
-func deadOf(sequence uint64, diedAt time.Time) engine.PutDeadLetter {
-	return engine.PutDeadLetter{DeadLetter: engine.DeadLetter{
-		Subscription: sub, Key: deliveryKey(5, 3, sequence), Reason: engine.ReasonExhausted, Attempts: 6,
-		LastOutcome: engine.OutcomeFailure, LastStatus: 500, DiedAt: diedAt, Event: exampleEvent(engine.EventRef{Journal: 3, Sequence: sequence}),
-	}}
-}
-
-func queueOf(records int) engine.PutQueue {
-	return engine.PutQueue{Queue: engine.Queue{Subscription: sub, NextDue: day, Records: records, OldestMilli: 5}}
-}
-
-func replayOf(stamp engine.Stamp, replay engine.Replay) engine.Entry {
-	return engine.Entry{
-		EntryKey: engine.EntryKey{Kind: engine.EntryReplay, Subscription: replay.Subscription, Key: replay.ID},
-		Stamp:    stamp, Value: storage.EntryValue{Replay: &replay}.Encode(),
-	}
-}
-
 func entriesWin(t *testing.T, state EntryState) {
-	at := func(stamp engine.Stamp, attempts int) []engine.Entry { return entriesOf(t, stamp, retryOf(1, attempts)) }
+	at := func(stamp engine.Stamp, attempts int) []engine.Entry {
+		return entriesOf(t, stamp, retryOf(1, attempts))
+	}
 	gone := func(stamp engine.Stamp) []engine.Entry { return entriesOf(t, stamp, dropOf(1)) }
 	for _, step := range []struct {
 		name    string
@@ -311,137 +193,5 @@ func entriesOrder(t *testing.T, state EntryState) {
 	equal(t, "entries", listEntries(t, state, sub), entriesOf(t, rounds, retryOf(1, rounds-3)))
 	if got := load(t, state); len(order) != rounds || len(got.Dropped) != rounds/3 || len(got.DeadCount) != 0 {
 		t.Errorf("%d done, %d plain writes, dead letters %v", len(order), len(got.Dropped), got.DeadCount)
-	}
-}
-
-func entriesBounds(t *testing.T, state EntryState) {
-	body := func(size int) engine.Write {
-		record := retryOf(1, 1)
-		record.Body = &engine.Event{Data: make([]byte, size)}
-		return record
-	}
-	many := func(n int) []engine.Entry {
-		writes := make([]engine.Write, n)
-		for i := range writes {
-			writes[i] = dropOf(uint64(i))
-		}
-		return entriesOf(t, 1, writes...)
-	}
-	drops := func(n int) []engine.Write {
-		writes := make([]engine.Write, n)
-		for i := range writes {
-			writes[i] = engine.DropAPIKey{ID: fmt.Sprint(i)}
-		}
-		return writes
-	}
-	const slack = 1024 // of keys and other fields
-	const most = storage.MaxWriteChanges / 6
-	for _, test := range []struct {
-		name    string
-		entries []engine.Entry
-		with    []engine.Write
-		want    engine.Code
-	}{
-		{"bytes within", entriesOf(t, 1, body(storage.MaxWriteBytes-slack)), nil, ""},
-		{"bytes past", entriesOf(t, 1, body(storage.MaxWriteBytes)), nil, engine.CodeTooLarge},
-		{"bytes past together", entriesOf(t, 1, body(storage.MaxWriteBytes/2)), []engine.Write{body(storage.MaxWriteBytes / 2)}, engine.CodeTooLarge},
-		{"entries within", many(most), nil, ""},
-		{"entries past", many(most + 1), nil, engine.CodeTooLarge},
-		{"keys within", many(1), drops(storage.MaxWriteChanges - 6), ""},
-		{"keys past", many(1), drops(storage.MaxWriteChanges - 5), engine.CodeTooLarge},
-	} {
-		done := make(chan struct{})
-		err := state.MergeEntries(test.entries, test.with, func() { close(done) })
-		if got := engine.ErrorCode(err); got != test.want {
-			t.Errorf("%s: MergeEntries = %v, want code %q", test.name, err, test.want)
-		}
-		if err == nil {
-			<-done
-		}
-	}
-}
-
-func entriesSplit(t *testing.T, state EntryState) {
-	var entries []engine.Entry
-	for i := range 3000 {
-		entries = append(entries, entriesOf(t, 1, dropOf(uint64(i)))...)
-		if i%10 == 0 {
-			record := retryOf(uint64(i)+10_000, 1)
-			record.Body = &engine.Event{Data: make([]byte, 30_000)}
-			entries = append(entries, entriesOf(t, 1, record)...)
-		}
-	}
-	groups := storage.SplitEntries(entries)
-	var joined []engine.Entry
-	for _, group := range groups {
-		merge(t, state, group)
-		joined = append(joined, group...)
-	}
-	equal(t, "all of them, in order", joined, entries)
-	if got := len(listEntries(t, state, sub)); got != len(entries) || len(groups) > 20 {
-		t.Errorf("%d of %d entries in %d groups", got, len(entries), len(groups))
-	}
-	if groups := storage.SplitEntries(nil); groups != nil {
-		t.Errorf("nothing split: %v", groups)
-	}
-	huge := entriesOf(t, 1, retryOf(1, 1))
-	huge[0].Value = make([]byte, 2*storage.MaxWriteBytes)
-	if groups := storage.SplitEntries(append(huge, huge...)); len(groups) != 2 {
-		t.Errorf("two that are too large: %d groups", len(groups))
-	}
-}
-
-func entriesDamaged(t *testing.T, state EntryState) {
-	good := entriesOf(t, 1, retryOf(1, 1))
-	bad := entriesOf(t, 1, retryOf(2, 1))
-	bad[0].Value = append(bad[0].Value, 0)
-	if err := state.MergeEntries(append(good, bad...), nil, func() { t.Error("done called") }); err == nil {
-		t.Error("a damaged entry was merged")
-	}
-	if got := listEntries(t, state, sub); len(got) != 0 {
-		t.Errorf("of the group with it there is %+v", got)
-	}
-	for _, shard := range []int{-1, engine.Shards} {
-		if _, err := state.Entries(t.Context(), shard); err == nil {
-			t.Errorf("shard %d was listed", shard)
-		}
-		if err := state.DropShard(shard, nil); err == nil {
-			t.Errorf("shard %d was dropped", shard)
-		}
-	}
-}
-
-func entriesClosed(t *testing.T, state EntryState) {
-	if err := state.Close(); err != nil {
-		t.Fatal(err)
-	}
-	calls := map[string]func() error{
-		"MergeEntries": func() error { return state.MergeEntries(nil, nil, nil) },
-		"DropShard":    func() error { return state.DropShard(1, nil) },
-		"Entries":      func() error { _, err := state.Entries(t.Context(), 1); return err },
-		"EntryShards":  func() error { _, err := state.EntryShards(t.Context()); return err },
-		"RegisterAll":  func() error { return state.RegisterAll(t.Context(), 1) },
-	}
-	for name, call := range calls {
-		var closed *engine.Error
-		if err := call(); !errors.As(err, &closed) || closed.Code != engine.CodeUnavailable {
-			t.Errorf("%s: %v, want unavailable", name, err)
-		}
-	}
-}
-
-func entriesCancelled(t *testing.T, state EntryState) {
-	merge(t, state, entriesOf(t, 1, retryOf(1, 1)))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	calls := map[string]func() error{
-		"Entries":     func() error { _, err := state.Entries(ctx, 1); return err },
-		"EntryShards": func() error { _, err := state.EntryShards(ctx); return err },
-		"RegisterAll": func() error { return state.RegisterAll(ctx, 1) },
-	}
-	for name, call := range calls {
-		if err := call(); !errors.Is(err, context.Canceled) {
-			t.Errorf("%s: %v, want context.Canceled", name, err)
-		}
 	}
 }

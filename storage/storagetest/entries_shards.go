@@ -200,6 +200,8 @@ func entriesSweepTombstones(t *testing.T, state EntryState) {
 	want := slices.Concat(young, live, revived)
 	sweepAll(t, state, day.Add(kept))
 	equal(t, "at the end of the old ones", listEntries(t, state, sub), want)
+	sweepAll(t, state, day.Add(kept+time.Hour-1))
+	equal(t, "within an hour of the last pass", listEntries(t, state, sub), want)
 	sweepAll(t, state, day.Add(kept+time.Hour))
 	equal(t, "an hour on", listEntries(t, state, sub), want[1:])
 	sweepAll(t, state, day.Add(kept+20*time.Hour))

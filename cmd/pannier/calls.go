@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"fmt"
+	"sync"
+	"time"
+
+	"pannier/cluster/placement"
+	"pannier/engine"
+)
+
+// What members ask each other beside the protocol: everything that a list, a feed or a total
+// needs of another member's disk and memory. An answer is about this moment; nothing depends on
+// it but what is shown.
+const (
+	callStats      = "stats"
+	callLook       = "look"
+	callJournals   = "journals"
+	callRead       = "read"
+	callSeek       = "seek"
+	callIdentities = "identities"
+	callAnswer     = "answer"
+)
+
+// askTimeout bounds what one member that hangs costs a question to all.
+const askTimeout = 2 * time.Second
+
+type (
+	// all is the question that needs no words: gob has no encoding of an empty one.
+	all bool
+	// memberTotals are the totals of one member.
+	memberTotals struct {
+		Stats     engine.StatsView
+		Discarded uint64
+	}
+	// journalAt is a journal that a member keeps.
+	journalAt struct {
+		Lane        string
+		ID          engine.JournalID
+		Frontier    uint64
+		First, Next uint64
+	}
+	readRequest struct {
+		Journal engine.JournalID
+		From    uint64
+		Bytes   int
+	}
+	readAnswer struct {
+		Frames []byte
+		First  uint64 // of the frames: what is damaged or gone is passed over
+		Next   uint64
+	}
+	seekRequest struct {
+		Journal engine.JournalID
+		At      time.Time
+	}
+)
+
+// calls are what this member answers.
+func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, error) {
+	return map[string]func(context.Context, []byte) ([]byte, error){
+		callStats: answering(func(context.Context, all) (memberTotals, error) {
+			return memberTotals{c.member.system.Stats(), c.member.system.Discarded()}, nil
+		}),
+		callLook: answering(func(ctx context.Context, id engine.SubscriptionID) (engine.SubscriptionWork, error) {
+			return c.member.system.Look(ctx, id)
+		}),
+		callJournals: answering(func(context.Context, all) ([]journalAt, error) { return c.keptJournals(), nil }),
+		callRead:     answering(func(_ context.Context, r readRequest) (readAnswer, error) { return c.readFor(r) }),
+		callSeek: answering(func(_ context.Context, r seekRequest) (uint64, error) {
+			journal, err := c.kept(r.Journal)
+			if err != nil {
+				return 0, err
+			}
+			return journal.Seek(r.At)
+		}),
+		callIdentities: answering(c.member.engine.LocalIdentities),
+		callAnswer: answering(func(ctx context.Context, key string) (found[engine.Answer], error) {
+			answer, ok, err := c.member.engine.LocalAnswer(ctx, key)
+			return found[engine.Answer]{answer, ok}, err
+		}),
+	}
+}
+
+// found is an answer that may be none.
+type found[T any] struct {
+	Value T
+	Found bool
+}
+
+// answering decodes a question and encodes its answer.
+func answering[Q, A any](answer func(context.Context, Q) (A, error)) func(context.Context, []byte) ([]byte, error) {
+	return func(ctx context.Context, b []byte) ([]byte, error) {
+		var question Q
+		if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&question); err != nil {
+			return nil, engine.Errorf(engine.CodeInvalid, "the question cannot be read")
+		}
+		a, err := answer(ctx, question)
+		if err != nil {
+			return nil, err
+		}
+		var out bytes.Buffer
+		if err := gob.NewEncoder(&out).Encode(a); err != nil {
+			return nil, fmt.Errorf("encode the answer: %w", err)
+		}
+		return out.Bytes(), nil
+	}
+}
+
+// ask asks one member, which may be this one. Errors: those of the answer, unavailable.
+func ask[A, Q any](ctx context.Context, c *clustered, to placement.MemberID, method string, question Q) (answer A, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var out bytes.Buffer
+	if err := gob.NewEncoder(&out).Encode(question); err != nil {
+		return answer, fmt.Errorf("encode the question: %w", err)
+	}
+	var b []byte
+	if to == placement.MemberID(c.member.folder.Member()) {
+		b, err = c.calls()[method](ctx, out.Bytes())
+	} else {
+		b, err = c.node.Call(ctx, to, method, out.Bytes())
+	}
+	if err != nil {
+		return answer, err
+	}
+	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&answer); err != nil {
+		return answer, fmt.Errorf("decode the answer: %w", err)
+	}
+	return answer, nil
+}
+
+// askAll asks every member that is seen, this one included, at once. silent are those that did
+// not answer.
+func askAll[A, Q any](ctx context.Context, c *clustered, method string, question Q) (answers map[placement.MemberID]A, silent []placement.MemberID) {
+	answers = make(map[placement.MemberID]A)
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	for _, m := range c.node.View().Members() {
+		asking.Go(func() {
+			answer, err := ask[A](ctx, c, m.ID, method, question)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				answers[m.ID] = answer
+				return
+			}
+			silent = append(silent, m.ID)
+			c.logger.Warn("a member does not answer", "member", string(m.ID), "call", method, "error", err)
+		})
+	}
+	asking.Wait()
+	return answers, silent
+}
