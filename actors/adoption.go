@@ -58,6 +58,16 @@ func (s *System) Adopt(adoptions ...Adoption) error {
 	return nil
 }
 
+// Adopted counts the journals of earlier lives that this member keeps.
+func (s *System) Adopted() (n int) {
+	for _, lane := range s.lanes.all() {
+		if lane.adopted {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *System) adoptedLane(a Adoption) *ingress {
 	config := promotedConfig(engine.LaneRecord{Name: a.Name}, s.options.Retention)
 	lane := &ingress{

@@ -220,13 +220,25 @@ func (s *System) Append(lane string, part *engine.Part) error {
 	}
 	m := &submission{part: part, bytes: size, done: make(chan error, 1)}
 	i.send(m)
+	var late <-chan time.Time
+	if s.cluster != nil {
+		timer := time.NewTimer(commitTimeout)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case err := <-m.done:
 		return err
+	case <-late:
+		return unavailable("too few members have a copy yet; the event may still be delivered")
 	case <-s.stopped:
 		return unavailable("the member is shutting down")
 	}
 }
+
+// commitTimeout is how long a request waits for the copies of its events: longer than it takes
+// to notice that a member is gone and to have another follow in its place.
+const commitTimeout = 10 * time.Second
 
 func unavailable(message string) error {
 	return &engine.Error{Code: engine.CodeUnavailable, Message: message, RetryAfter: 5 * time.Second}

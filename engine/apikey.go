@@ -13,6 +13,10 @@ const (
 	RoleViewer     Role = "viewer"     // read
 )
 
+// roleRevoked marks what is left of a key that was revoked in a cluster: a member that was away
+// must not bring the key back. It has no hash.
+const roleRevoked Role = "revoked"
+
 // APIKey is a key as it is stored: the key itself is shown once and kept only as a hash.
 type APIKey struct {
 	ID        string
@@ -22,6 +26,9 @@ type APIKey struct {
 	Name      string
 	CreatedAt time.Time
 }
+
+// Revoked tells whether only the memory of the key is left.
+func (k APIKey) Revoked() bool { return k.Role == roleRevoked }
 
 // Caller is who makes a request, after authentication.
 type Caller struct {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -19,17 +20,67 @@ type keyring struct {
 	admin  [32]byte
 	locked bool // an admin key was given
 	byHash map[[32]byte]APIKey
+	// revoked are the ids of keys that were revoked in a cluster.
+	revoked map[string]APIKey
 }
 
 func newKeyring(admin string, keys []APIKey) *keyring {
-	k := &keyring{byHash: make(map[[32]byte]APIKey, len(keys)), locked: admin != "" || len(keys) > 0}
+	k := &keyring{
+		byHash: make(map[[32]byte]APIKey, len(keys)), revoked: make(map[string]APIKey), locked: admin != "" || len(keys) > 0,
+	}
 	if admin != "" {
 		k.admin = sha256.Sum256([]byte(admin))
 	}
 	for _, key := range keys {
-		k.byHash[key.Hash] = key
+		k.put(key)
 	}
 	return k
+}
+
+// put takes a key in, or its end, which nothing undoes; it tells whether that is news.
+func (k *keyring) put(key APIKey) bool {
+	if _, over := k.revoked[key.ID]; over {
+		return false
+	}
+	if !key.Revoked() {
+		_, known := k.byHash[key.Hash]
+		k.byHash[key.Hash] = key
+		return !known
+	}
+	k.revoked[key.ID] = key
+	for hash, other := range k.byHash {
+		if other.ID == key.ID {
+			delete(k.byHash, hash)
+		}
+	}
+	return true
+}
+
+// AllKeys lists every key, the memory of revoked ones included, by id.
+func (e *Engine) AllKeys() []APIKey {
+	e.keys.mu.RLock()
+	defer e.keys.mu.RUnlock()
+	keys := slices.Concat(slices.Collect(maps.Values(e.keys.byHash)), slices.Collect(maps.Values(e.keys.revoked)))
+	slices.SortFunc(keys, func(a, b APIKey) int { return cmp.Compare(a.ID, b.ID) })
+	return keys
+}
+
+// MergeKeys takes in keys that other members have, or that they know to be revoked. Keys are made
+// once and revoked once, so the order in which members hear of them does not matter. Errors:
+// unavailable.
+func (e *Engine) MergeKeys(keys []APIKey) error {
+	var news []Write
+	e.keys.mu.Lock()
+	for _, key := range keys {
+		if e.keys.put(key) {
+			news = append(news, PutAPIKey{APIKey: key})
+		}
+	}
+	e.keys.mu.Unlock()
+	if len(news) == 0 {
+		return nil
+	}
+	return e.write(news...)
 }
 
 // DevelopmentMode tells that no key is configured: every caller is an admin, and the server
@@ -60,7 +111,7 @@ func (e *Engine) Authenticate(_ context.Context, key string) (Caller, error) {
 
 // CreateAPIKey makes a key; its text is known only to the caller. Errors: invalid,
 // forbidden, unavailable.
-func (e *Engine) CreateAPIKey(_ context.Context, caller Caller, role Role, tenant, name string) (NewAPIKey, error) {
+func (e *Engine) CreateAPIKey(ctx context.Context, caller Caller, role Role, tenant, name string) (NewAPIKey, error) {
 	if caller.Role != RoleAdmin {
 		return NewAPIKey{}, Errorf(CodeForbidden, "only an admin makes keys")
 	}
@@ -93,12 +144,12 @@ func (e *Engine) CreateAPIKey(_ context.Context, caller Caller, role Role, tenan
 	if full {
 		return NewAPIKey{}, Errorf(CodeConflict, "there are %d keys already", maxAPIKeys)
 	}
-	if err := e.write(PutAPIKey{APIKey: key}); err != nil {
+	if err := e.MergeKeys([]APIKey{key}); err != nil {
 		return NewAPIKey{}, err
 	}
-	e.keys.mu.Lock()
-	e.keys.byHash[key.Hash] = key
-	e.keys.mu.Unlock()
+	if e.cluster != nil {
+		e.cluster.ShareKey(ctx, key)
+	}
 	return NewAPIKey{APIKey: key, Text: text}, nil
 }
 
@@ -129,7 +180,7 @@ func (e *Engine) APIKeys(_ context.Context, caller Caller, page Page) (Listed[AP
 }
 
 // RevokeAPIKey ends a key at once. Errors: forbidden, not_found, unavailable.
-func (e *Engine) RevokeAPIKey(_ context.Context, caller Caller, id string) error {
+func (e *Engine) RevokeAPIKey(ctx context.Context, caller Caller, id string) error {
 	if caller.Role != RoleAdmin {
 		return Errorf(CodeForbidden, "only an admin revokes keys")
 	}
@@ -144,6 +195,12 @@ func (e *Engine) RevokeAPIKey(_ context.Context, caller Caller, id string) error
 	e.keys.mu.RUnlock()
 	if found == nil {
 		return Errorf(CodeNotFound, "no such key")
+	}
+	if e.cluster != nil {
+		end := APIKey{ID: id, Role: roleRevoked, CreatedAt: e.clock()}
+		err := e.MergeKeys([]APIKey{end})
+		e.cluster.ShareKey(ctx, end)
+		return err
 	}
 	if err := e.write(DropAPIKey{ID: id}); err != nil {
 		return err

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"pannier/engine"
 )
@@ -209,6 +212,30 @@ func (c *Copies) Drop(id engine.JournalID) error {
 	err := h.journal.Close()
 	// Without the file `of` it is no copy any more, whatever else is left.
 	return errors.Join(err, os.Remove(filepath.Join(c.folder(id), copyOfFile)), os.RemoveAll(c.folder(id)))
+}
+
+// Trim removes the segments that are discharged and older than their lane's retention, of every
+// copy but those that others trim.
+func (c *Copies) Trim(now time.Time, retention func(lane string) time.Duration, but map[engine.JournalID]bool) error {
+	c.mu.Lock()
+	held := slices.Collect(maps.Values(c.held))
+	c.mu.Unlock()
+	var errs []error
+	for _, h := range held {
+		if but[h.of.Journal] {
+			continue
+		}
+		c.mu.Lock()
+		release := h.release
+		c.mu.Unlock()
+		for _, segment := range h.journal.Segments() {
+			if segment.Last >= release || now.Sub(segment.LastAt) < retention(h.of.Lane) {
+				break
+			}
+			errs = append(errs, h.journal.Trim(segment, false))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Close closes every copy.

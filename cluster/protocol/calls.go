@@ -3,6 +3,7 @@ package protocol
 import (
 	"time"
 
+	"pannier/cluster/placement"
 	"pannier/engine"
 )
 
@@ -100,6 +101,10 @@ func (m *Member) Owns(sub engine.SubscriptionID) bool {
 func (m *Member) Replicas(sub engine.SubscriptionID) int {
 	return len(m.view.Replicas(engine.ShardOf(sub)))
 }
+
+// ReplicasOf lists the members that are to have a shard's retry state, its owner first. It is
+// not to be changed.
+func (m *Member) ReplicasOf(shard int) []placement.MemberID { return m.view.Replicas(shard) }
 
 // UnderReplicated counts the owned shards and kept journals that have fewer complete copies
 // than asked for.

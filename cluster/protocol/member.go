@@ -72,8 +72,8 @@ type Member struct {
 	known    map[placement.MemberID]bool
 	rejoinAt time.Time
 	streams  map[placement.MemberID]*stream
-	ordered  []*stream // the same, by peer
-	begun    uint64    // streams, numbered over the whole life
+	ordered  []*stream           // the same, by peer
+	begun    map[peerLife]uint64 // streams to it
 	awaiting map[uint64]func()
 	scans    map[uint64]func([]engine.Entry)
 	token    uint64
@@ -88,13 +88,20 @@ type Member struct {
 	versions    *versions
 }
 
+// peerLife is one life of another member.
+type peerLife struct {
+	id   placement.MemberID
+	boot uint64
+}
+
 // NewMember makes a member that sees itself alone; View follows.
 func NewMember(o Options, now time.Time) *Member {
 	m := &Member{
 		options: o, id: o.Self.ID, copies: min(max(o.Replication, 1), placement.MaxReplication),
 		startedAt: now, now: now, clock: NewClock(o.Self.ID),
 		known:   make(map[placement.MemberID]bool),
-		streams: make(map[placement.MemberID]*stream), awaiting: make(map[uint64]func()), scans: make(map[uint64]func([]engine.Entry)),
+		streams: make(map[placement.MemberID]*stream), begun: make(map[peerLife]uint64),
+		awaiting: make(map[uint64]func()), scans: make(map[uint64]func([]engine.Entry)),
 	}
 	for _, id := range o.Known {
 		m.known[id] = true
@@ -133,6 +140,11 @@ func (m *Member) Effects() []Effect {
 func (m *Member) View(now time.Time, members []placement.Member) {
 	m.now = now
 	m.see(placement.NewView(members, m.copies))
+	m.viewed()
+}
+
+// viewed has everything follow the view.
+func (m *Member) viewed() {
 	m.replication.viewed()
 	m.custody.viewed()
 	m.shards.viewed()
@@ -168,8 +180,9 @@ func (m *Member) see(view *placement.View) {
 			m.streams[other.ID] = s
 		}
 		if s.number == 0 {
-			m.begun++
-			s.begin(m.begun)
+			life := peerLife{other.ID, other.Boot}
+			m.begun[life]++
+			s.begin(m.begun[life])
 		}
 	}
 	m.ordered = sorted(m.streams)
@@ -188,11 +201,16 @@ func others(view *placement.View, id placement.MemberID) (others []placement.Mem
 // in this life stays numbered, in case it is seen again.
 func (m *Member) lost(s *stream) {
 	s.begin(0)
-	m.custody.lost(s.peer)
-	m.replication.lost(s.peer)
-	m.routing.lost(s.peer)
-	m.shards.lost(s.peer)
-	m.versions.lost(s.peer)
+	m.expectNothing(s.peer)
+}
+
+// expectNothing ends the waiting for answers of a peer.
+func (m *Member) expectNothing(peer placement.MemberID) {
+	m.custody.lost(peer)
+	m.replication.lost(peer)
+	m.routing.lost(peer)
+	m.shards.lost(peer)
+	m.versions.lost(peer)
 }
 
 // sees tells whether a peer is seen.
@@ -317,7 +335,13 @@ func (m *Member) Receive(now time.Time, e Envelope) {
 	if e.To != m.id || e.ToBoot != m.options.Self.Boot || s == nil || s.boot != e.FromBoot || s.number == 0 {
 		return // of another life, or of one that is not seen: what counts comes again
 	}
-	for _, message := range s.receive(e, now) {
+	messages, anew := s.receive(e, now)
+	if anew {
+		// The peer gave this member up for a moment, and with it the answers that it owed.
+		m.expectNothing(e.From)
+		m.viewed()
+	}
+	for _, message := range messages {
 		m.handle(e.From, message)
 	}
 }
@@ -331,7 +355,7 @@ func (m *Member) handle(from placement.MemberID, message Message) {
 	case *Progress:
 		m.replicas.progress(t)
 	case *Unfollow:
-		m.replicas.unfollow(t)
+		m.replicas.unfollow(from, t)
 	case *Holdings:
 		m.custody.hear(from, t)
 	case *Finished:

@@ -32,7 +32,7 @@ type (
 		First, Next uint64
 		Frames      []byte
 	}
-	// Appended tells up to where (excluded) the copy is synced.
+	// Appended tells up to where (excluded) the copy is synced; 0 answers Unfollow.
 	Appended struct {
 		Journal engine.JournalID
 		Next    uint64
@@ -44,7 +44,8 @@ type (
 		Release uint64
 		State   []byte
 	}
-	// Unfollow tells that a copy is not needed: enough others have one.
+	// Unfollow tells that a copy is not needed: enough others have one. It is answered with
+	// Appended.
 	Unfollow struct{ Journal engine.JournalID }
 	// Holdings lists every journal of another life that the sender has, and those that it knows
 	// to be over.

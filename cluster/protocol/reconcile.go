@@ -188,9 +188,12 @@ func (r *reconciling) noteSame(from placement.MemberID, shard int, answer *Shard
 	}
 }
 
-// replicated tells whether every replica of an owned shard has the same, and as many are there
-// as can be.
+// replicated tells whether every replica of an owned shard has the same, what is on its way to
+// them included, and as many are there as can be.
 func (r *reconciling) replicated(shard int) bool {
+	if r.member.shards.unsettled[shard] > 0 {
+		return false
+	}
 	for _, id := range r.member.shards.replicas(shard) {
 		if id != r.member.id && !r.same[shard][id] {
 			return false

@@ -19,8 +19,13 @@ type replica struct {
 	next    uint64 // it ends before, what is being written included
 	synced  uint64 // it ends before, on disk
 	release uint64
-	state   []byte // the keeper's account, as last told
+	state   []byte             // the keeper's account, as last told
+	keeper  placement.MemberID // who appended last; "": nobody in this life
 }
+
+// unfollowed is the Next of an Appended that answers Unfollow: it comes after every answer that
+// told of the copy.
+const unfollowed = 0
 
 // append writes what follows the copy's end and answers how far it reaches. What leaves a gap
 // is not written: the answer has the keeper go on from there.
@@ -31,17 +36,19 @@ func (r *replicas) append(from placement.MemberID, m *Append) {
 	c := r.copies[m.Journal.ID]
 	if m.Begin && (c == nil || c.next < m.First) {
 		c = &replica{ref: m.Journal, base: m.First, next: m.First, synced: m.First, release: m.First}
+		c.keeper = from
 		r.copies[m.Journal.ID] = c
 		r.write(from, c, WriteReplica{Journal: c.ref, Begin: true, First: m.First, Next: m.First})
 		return
 	}
 	if c == nil || m.Begin || m.First != c.next {
 		if c != nil {
+			c.keeper = from
 			r.member.send(from, &Appended{Journal: m.Journal.ID, Next: c.synced})
 		}
 		return
 	}
-	c.next = m.Next
+	c.next, c.keeper = m.Next, from
 	r.write(from, c, WriteReplica{Journal: c.ref, First: m.First, Next: m.Next, Frames: m.Frames})
 }
 
@@ -68,12 +75,13 @@ func (r *replicas) progress(m *Progress) {
 }
 
 // unfollow gives up a copy that its keeper does not need. One that this member keeps, or
-// wrote itself, stays.
-func (r *replicas) unfollow(m *Unfollow) {
+// wrote itself, stays, and so does one that another keeper counts on.
+func (r *replicas) unfollow(from placement.MemberID, m *Unfollow) {
 	c := r.copies[m.Journal]
-	if c != nil && c.ref.Origin != r.member.id && !r.member.custody.keeping[m.Journal] {
+	if c != nil && c.ref.Origin != r.member.id && !r.member.custody.keeping[m.Journal] && (c.keeper == from || c.keeper == "") {
 		r.drop(m.Journal)
 	}
+	r.member.send(from, &Appended{Journal: m.Journal, Next: unfollowed})
 }
 
 // drop removes a copy.

@@ -52,6 +52,7 @@ type kept struct {
 // follower is the keeper's picture of one copy.
 type follower struct {
 	begun    bool
+	released bool   // it was told that its copy is not needed, and has not confirmed it
 	next     uint64 // to be sent
 	acked    uint64 // the copy ends before it
 	reading  bool   // frames for it are being read
@@ -149,6 +150,9 @@ func (r *replication) pump(j *kept) {
 			j.followers[id] = f
 			r.begin(j, id, f)
 		}
+		if f.released {
+			continue // its answers may still be those of the copy that it gives up
+		}
 		if (!f.begun || f.acked < f.next) && r.member.now.Sub(f.waits) >= BeginAfter {
 			r.begin(j, id, f)
 		}
@@ -196,6 +200,14 @@ func (r *replication) appended(from placement.MemberID, m *Appended) {
 		return
 	}
 	f := j.followers[from]
+	switch {
+	case f.released && m.Next == unfollowed:
+		delete(j.followers, from)
+		r.pump(j)
+		return
+	case f.released || m.Next == unfollowed:
+		return
+	}
 	f.waits = r.member.now
 	if !f.begun {
 		f.begun = true
@@ -210,13 +222,20 @@ func (r *replication) appended(from placement.MemberID, m *Appended) {
 // lost forgets a peer's copies: whether they are still there is asked when it comes back.
 func (r *replication) lost(peer placement.MemberID) {
 	for _, j := range r.journals {
-		delete(j.followers, peer)
+		if f := j.followers[peer]; f != nil && !f.released {
+			delete(j.followers, peer)
+		}
 	}
 }
 
 // viewed chooses followers anew.
 func (r *replication) viewed() {
 	for _, j := range sorted(r.journals) {
+		for _, id := range sortedKeys(j.followers) {
+			if j.followers[id].released {
+				r.member.send(id, &Unfollow{Journal: j.ref.ID})
+			}
+		}
 		r.pump(j)
 		r.commit(j)
 	}
@@ -268,8 +287,8 @@ func (r *replication) tell(j *kept) {
 		return
 	}
 	for _, id := range sortedKeys(j.followers) {
-		if !slices.Contains(chosen, id) {
-			delete(j.followers, id)
+		if !slices.Contains(chosen, id) && !j.followers[id].released {
+			j.followers[id] = &follower{released: true, waits: r.member.now}
 			r.member.send(id, &Unfollow{Journal: j.ref.ID})
 		}
 	}

@@ -13,6 +13,8 @@ type shards struct {
 	member *Member
 	owned  map[int]bool
 	groups map[uint64]*group // not durable yet, by token
+	// unsettled counts the groups of each shard.
+	unsettled map[int]int
 }
 
 // group is one change that waits for its replicas.
@@ -25,7 +27,7 @@ type group struct {
 }
 
 func newShards(m *Member) *shards {
-	return &shards{member: m, owned: make(map[int]bool), groups: make(map[uint64]*group)}
+	return &shards{member: m, owned: make(map[int]bool), groups: make(map[uint64]*group), unsettled: make(map[int]int)}
 }
 
 // store writes a change of a shard here and on the shard's replicas.
@@ -40,6 +42,7 @@ func (s *shards) store(shard int, entries []engine.Entry) (token uint64) {
 		s.settle(g)
 	})
 	s.groups[g.token] = g
+	s.unsettled[shard]++
 	s.member.reconciling.touch(shard)
 	s.member.emit(WriteEntries{Token: g.token, Shard: shard, Entries: entries})
 	for _, id := range s.member.view.Replicas(shard) {
@@ -59,6 +62,9 @@ func (s *shards) ask(g *group, id placement.MemberID) {
 func (s *shards) settle(g *group) {
 	if g.here && len(g.waiting) == 0 && s.groups[g.token] == g {
 		delete(s.groups, g.token)
+		if s.unsettled[g.shard]--; s.unsettled[g.shard] == 0 {
+			delete(s.unsettled, g.shard)
+		}
 		s.member.emit(Durable{Token: g.token})
 	}
 }

@@ -22,8 +22,8 @@ const (
 type Envelope struct {
 	From, To         placement.MemberID
 	FromBoot, ToBoot uint64
-	// Stream numbers the beginnings of this direction: after the sender gave its peer up it
-	// begins anew, with number 1.
+	// Stream counts the beginnings of this direction: after the sender gave its peer up it
+	// begins anew, with message number 1.
 	Stream   uint64
 	Number   uint64 // of the first message
 	Messages []Message
@@ -111,27 +111,26 @@ func (s *stream) acknowledge(number, through uint64, now time.Time) {
 	s.resendAt = now.Add(ResendAfter)
 }
 
-// receive gives the messages of an envelope that come next, in order.
-func (s *stream) receive(e Envelope, now time.Time) []Message {
+// receive gives the messages of an envelope that come next, in order. anew tells that the peer
+// has begun anew: what it had to say before, and was not heard, is forgotten.
+func (s *stream) receive(e Envelope, now time.Time) (fresh []Message, anew bool) {
 	s.acknowledge(e.AckStream, e.Ack, now)
-	if len(e.Messages) == 0 {
-		return nil
+	if len(e.Messages) == 0 || e.Stream < s.inStream {
+		return nil, false
 	}
 	if e.Stream > s.inStream {
 		s.inStream, s.inLast = e.Stream, 0
-	}
-	if e.Stream < s.inStream {
-		return nil
+		anew = e.Stream > 1
 	}
 	s.owesAck = true
 	if e.Number > s.inLast+1 {
-		return nil // one before it was lost
+		return nil, anew // one before it was lost
 	}
 	known := s.inLast + 1 - e.Number
 	if known >= uint64(len(e.Messages)) {
-		return nil
+		return nil, anew
 	}
-	fresh := e.Messages[known:]
+	fresh = e.Messages[known:]
 	s.inLast += uint64(len(fresh))
-	return fresh
+	return fresh, anew
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/gob"
 	"fmt"
 	"sync"
@@ -22,6 +23,8 @@ const (
 	callRead       = "read"
 	callSeek       = "seek"
 	callIdentities = "identities"
+	callPutKeys    = "put-keys"
+	callKeys       = "keys"
 	callAnswer     = "answer"
 )
 
@@ -76,6 +79,15 @@ func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, er
 				return 0, err
 			}
 			return journal.Seek(r.At)
+		}),
+		callPutKeys: answering(func(_ context.Context, keys []engine.APIKey) (all, error) {
+			return true, c.member.engine.MergeKeys(keys)
+		}),
+		callKeys: answering(func(_ context.Context, sum [sha256.Size]byte) ([]engine.APIKey, error) {
+			if keys := c.member.engine.AllKeys(); sumOfKeys(keys) != sum {
+				return keys, nil
+			}
+			return nil, nil
 		}),
 		callIdentities: answering(c.member.engine.LocalIdentities),
 		callAnswer: answering(func(ctx context.Context, key string) (found[engine.Answer], error) {

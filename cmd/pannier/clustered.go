@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"pannier/actors"
@@ -23,13 +24,16 @@ import (
 // clustered is what a member of a cluster has beside a member that runs alone: the node, and
 // the copies of journals on its disk.
 type clustered struct {
-	member *member
-	node   *cluster.Node
-	copies *storage.Copies
-	logger *slog.Logger
-	peers  string // the file with where other members were seen
-	api    http.Handler
-	ready  chan struct{} // closed when api is set
+	member    *member
+	node      *cluster.Node
+	copies    *storage.Copies
+	logger    *slog.Logger
+	retention func(lane string) time.Duration
+	peers     string // the file with where other members were seen
+	api       http.Handler
+	ready     chan struct{} // closed when api is set
+	stopped   chan struct{}
+	work      sync.WaitGroup
 }
 
 // clusterName is the name of every cluster: its key tells it from others.
@@ -42,7 +46,7 @@ func (m *member) startCluster(ctx context.Context, cfg Config, o memberOptions, 
 	if err != nil {
 		return nil, err
 	}
-	c := &clustered{member: m, logger: o.logger, peers: filepath.Join(cfg.Data, "peers"), ready: make(chan struct{})}
+	c := &clustered{retention: retentionOf(cfg), member: m, logger: o.logger, peers: filepath.Join(cfg.Data, "peers"), ready: make(chan struct{}), stopped: make(chan struct{})}
 	folder := filepath.Join(cfg.Data, "copies")
 	_, statErr := os.Stat(folder)
 	c.copies, err = storage.OpenCopies(folder, storage.JournalOptions{Space: m.journals.space, Logger: o.logger})
@@ -80,6 +84,20 @@ func (m *member) startCluster(ctx context.Context, cfg Config, o memberOptions, 
 		},
 	})
 	return c, err
+}
+
+// retentionOf says how long the events of a lane are kept.
+func retentionOf(cfg Config) func(lane string) time.Duration {
+	lanes := make(map[string]time.Duration)
+	for _, lane := range withRetention(cfg.Lanes, cfg.Retention) {
+		lanes[lane.Name] = lane.Retention
+	}
+	return func(lane string) time.Duration {
+		if retention, configured := lanes[lane]; configured {
+			return retention
+		}
+		return cfg.Retention
+	}
 }
 
 // retireJournals turns the journals of earlier lives into copies: each life writes journals of
@@ -188,10 +206,40 @@ const (
 )
 
 // run gives the node the actors, once they are there.
-func (c *clustered) run() { c.node.Run(clusterActors{c}) }
+func (c *clustered) run() {
+	c.node.Run(clusterActors{c})
+	c.work.Go(c.compareKeys)
+	c.work.Go(c.trimCopies)
+}
+
+// trimEvery is how often copies are rid of what left the retention.
+const trimEvery = 30 * time.Second
+
+// trimCopies removes from copies that nobody here keeps what left the retention; who keeps one
+// trims it like its own.
+func (c *clustered) trimCopies() {
+	ticker := time.NewTicker(trimEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			kept := make(map[engine.JournalID]bool)
+			for _, lane := range c.member.system.Journals() {
+				kept[lane.Journal.ID()] = true
+			}
+			if err := c.copies.Trim(time.Now(), c.retention, kept); err != nil {
+				c.logger.Error("copies of journals could not be trimmed", "error", err)
+			}
+		case <-c.stopped:
+			return
+		}
+	}
+}
 
 // Close leaves the cluster.
 func (c *clustered) Close() error {
+	close(c.stopped)
+	c.work.Wait()
 	var errs []error
 	if c.node != nil {
 		errs = append(errs, c.node.Close())

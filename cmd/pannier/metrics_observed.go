@@ -15,6 +15,7 @@ type observed struct {
 	accepted, attempts, dead         metric.Int64ObservableCounter
 	backlog, records, circuits, kept metric.Int64ObservableGauge
 	inFlight, buildInfo              metric.Int64ObservableGauge
+	members, adopted, underCopied    metric.Int64ObservableGauge // of a cluster
 	oldestDue                        metric.Float64ObservableGauge
 }
 
@@ -57,6 +58,9 @@ func (m *memberMetrics) newObserved() (o observed, instruments []metric.Observab
 	o.records = gauge("pannier.retry_records", "{record}", "Deliveries that wait for another attempt.")
 	o.circuits = gauge("pannier.circuits_open", "{subscription}", "Subscriptions whose circuit is open.")
 	o.kept = gauge("pannier.dead_letters.kept", "{delivery}", "Dead letters that were not replayed.")
+	o.members = gauge("pannier.cluster.members", "{member}", "Members of the cluster that this one sees, itself included.")
+	o.adopted = gauge("pannier.cluster.adopted_journals", "{journal}", "Journals of earlier lives, its own or others', that this member keeps.")
+	o.underCopied = gauge("pannier.cluster.under_replicated", "{copy}", "Shards and journals of this member with fewer copies than asked for.")
 	o.buildInfo = gauge("pannier.build_info", "", "1, with the version as labels.")
 	age, err := m.meter.Float64ObservableGauge(
 		"pannier.oldest_due_age", metric.WithUnit("s"),
@@ -89,6 +93,11 @@ func (m *member) observe(names *memberMetrics, to metric.Observer, o observed) {
 		to.ObserveInt64(o.backlog, int64(lane.Backlog), label) //nolint:gosec // far below 2^63
 		to.ObserveInt64(o.inFlight, int64(lane.InFlight), label)
 		to.ObserveFloat64(o.oldestDue, lane.OldestAge.Seconds(), label)
+	}
+	if m.cluster != nil {
+		to.ObserveInt64(o.members, int64(len(m.cluster.node.View().Members())))
+		to.ObserveInt64(o.adopted, int64(m.system.Adopted()))
+		to.ObserveInt64(o.underCopied, int64(m.cluster.node.UnderReplicated()))
 	}
 	to.ObserveInt64(o.records, m.system.RetryRecords())
 	to.ObserveInt64(o.circuits, int64(m.system.OpenCircuits()))
