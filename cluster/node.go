@@ -156,7 +156,7 @@ func (n *Node) receive(e protocol.Envelope) {
 func (n *Node) changed(list []placement.Member) {
 	n.view.Store(placement.NewView(list, n.options.Replication))
 	n.do(func(core *protocol.Member) { core.View(time.Now(), list) })
-	n.rememberPeers()
+	n.peers.moved.Store(true)
 }
 
 func (n *Node) tick() {
@@ -166,6 +166,9 @@ func (n *Node) tick() {
 		select {
 		case <-ticker.C:
 			n.do(func(core *protocol.Member) { core.Tick(time.Now()) })
+			if n.peers.moved.CompareAndSwap(true, false) {
+				n.rememberPeers()
+			}
 		case <-n.stopped:
 			return
 		}

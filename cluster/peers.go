@@ -13,6 +13,7 @@ import (
 type peers struct {
 	mu        sync.Mutex
 	addresses map[placement.MemberID]string
+	moved     atomic.Bool // the members changed since they were remembered
 	rejoining atomic.Bool
 }
 
@@ -30,9 +31,6 @@ func (p *peers) of(ids []placement.MemberID) (addresses []string) {
 
 // rememberPeers keeps where the members are that are seen now.
 func (n *Node) rememberPeers() {
-	if n.members == nil {
-		return // the first call comes while it starts
-	}
 	n.peers.mu.Lock()
 	defer n.peers.mu.Unlock()
 	if n.peers.addresses == nil {

@@ -221,7 +221,7 @@ func TestDecodingTakesLittleMemory(t *testing.T) {
 	}
 	envelopes := map[string][]byte{
 		"many messages":   append(append([]byte{wireVersion}, make([]byte, 8)...), list(0, nil, size/5)[9:]...),
-		"a promised list": list(numbers[reflect.TypeFor[*protocol.Want]()], nil, 1<<40),
+		"a promised list": list(numbers[reflect.TypeFor[*protocol.Want]()], nil, 8*size),
 		"ids":             list(numbers[reflect.TypeFor[*protocol.Want]()], nil, size),
 		"versions":        list(numbers[reflect.TypeFor[*protocol.Versions]()], []byte{0}, size/leastVersionBytes),
 		"entries":         list(numbers[reflect.TypeFor[*protocol.Group]()], []byte{0, 0}, size/leastEntryBytes),

@@ -249,6 +249,19 @@ func TestCloseWhileAllIsBusy(t *testing.T) {
 	}
 }
 
+// TestCloseDoesNotWaitForPeers: their streams never end by themselves.
+func TestCloseDoesNotWaitForPeers(t *testing.T) {
+	t.Parallel()
+	a := startEnd(t, "mbr_a", nil)
+	b := startEnd(t, "mbr_b", func(_ *Options, b *bounds) { b.closeGrace = patience })
+	reaches(t, a, b, b.Address(), "mbr_a")
+	begin := time.Now()
+	b.Close()
+	if took := time.Since(begin); took > patience/2 {
+		t.Errorf("closing took %s", took)
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Options){

@@ -72,8 +72,8 @@ type Member struct {
 	known    map[placement.MemberID]bool
 	rejoinAt time.Time
 	streams  map[placement.MemberID]*stream
-	ordered  []*stream           // the same, by peer
-	begun    map[peerLife]uint64 // streams to it
+	ordered  []*stream // the same, by peer
+	begun    uint64    // streams, numbered over the whole life
 	awaiting map[uint64]func()
 	scans    map[uint64]func([]engine.Entry)
 	token    uint64
@@ -88,20 +88,13 @@ type Member struct {
 	versions    *versions
 }
 
-// peerLife is one life of another member.
-type peerLife struct {
-	id   placement.MemberID
-	boot uint64
-}
-
 // NewMember makes a member that sees itself alone; View follows.
 func NewMember(o Options, now time.Time) *Member {
 	m := &Member{
 		options: o, id: o.Self.ID, copies: min(max(o.Replication, 1), placement.MaxReplication),
 		startedAt: now, now: now, clock: NewClock(o.Self.ID),
 		known:   make(map[placement.MemberID]bool),
-		streams: make(map[placement.MemberID]*stream), begun: make(map[peerLife]uint64),
-		awaiting: make(map[uint64]func()), scans: make(map[uint64]func([]engine.Entry)),
+		streams: make(map[placement.MemberID]*stream), awaiting: make(map[uint64]func()), scans: make(map[uint64]func([]engine.Entry)),
 	}
 	for _, id := range o.Known {
 		m.known[id] = true
@@ -180,9 +173,7 @@ func (m *Member) see(view *placement.View) {
 			m.streams[other.ID] = s
 		}
 		if s.number == 0 {
-			life := peerLife{other.ID, other.Boot}
-			m.begun[life]++
-			s.begin(m.begun[life])
+			m.begin(s)
 		}
 	}
 	m.ordered = sorted(m.streams)
@@ -197,8 +188,14 @@ func others(view *placement.View, id placement.MemberID) (others []placement.Mem
 	return others
 }
 
-// lost gives a peer up: what it was told and has not acknowledged is forgotten. What it said
-// in this life stays numbered, in case it is seen again.
+// begin begins a stream to a peer, after its first sight or a loss.
+func (m *Member) begin(s *stream) {
+	m.begun++
+	s.begin(m.begun)
+}
+
+// lost gives a peer up: what it was told and has not acknowledged is forgotten, and if it is
+// seen again in this life it has to begin anew as well (stream.go).
 func (m *Member) lost(s *stream) {
 	s.begin(0)
 	m.expectNothing(s.peer)
@@ -208,6 +205,7 @@ func (m *Member) lost(s *stream) {
 func (m *Member) expectNothing(peer placement.MemberID) {
 	m.custody.lost(peer)
 	m.replication.lost(peer)
+	m.replicas.lost(peer)
 	m.routing.lost(peer)
 	m.shards.lost(peer)
 	m.versions.lost(peer)
@@ -335,13 +333,12 @@ func (m *Member) Receive(now time.Time, e Envelope) {
 	if e.To != m.id || e.ToBoot != m.options.Self.Boot || s == nil || s.boot != e.FromBoot || s.number == 0 {
 		return // of another life, or of one that is not seen: what counts comes again
 	}
-	messages, anew := s.receive(e, now)
-	if anew {
-		// The peer gave this member up for a moment, and with it the answers that it owed.
+	if s.forgottenBy(e) {
 		m.expectNothing(e.From)
+		m.begin(s)
 		m.viewed()
 	}
-	for _, message := range messages {
+	for _, message := range s.receive(e, now) {
 		m.handle(e.From, message)
 	}
 }

@@ -40,6 +40,12 @@ type reconciling struct {
 	comparing schedule
 	// holding are the shards of which something may be on disk here.
 	holding map[int]bool
+	// learned counts what came from others of each shard that this member owns: a comparison that
+	// began before says nothing.
+	learned map[int]uint64
+	// written counts the writes of each shard that is held here, and compared is the count when
+	// the owner was last told what is here.
+	written, compared map[int]uint64
 	// same are, of each shard that this member owns, the members that have the same.
 	same map[int]map[placement.MemberID]bool
 	// pulled are the shards that this member has as their owner has them.
@@ -49,7 +55,7 @@ type reconciling struct {
 func newReconciling(m *Member, holding []int) *reconciling {
 	r := &reconciling{
 		member: m, holding: make(map[int]bool),
-		same: make(map[int]map[placement.MemberID]bool), pulled: make(map[int]bool),
+		learned: make(map[int]uint64), written: make(map[int]uint64), compared: make(map[int]uint64), same: make(map[int]map[placement.MemberID]bool), pulled: make(map[int]bool),
 	}
 	for _, shard := range holding {
 		r.holding[shard] = true
@@ -61,6 +67,7 @@ func newReconciling(m *Member, holding []int) *reconciling {
 // the owner before long.
 func (r *reconciling) touch(shard int) {
 	r.holding[shard] = true
+	r.written[shard]++
 	if !r.due.has(shard) && !r.wants(shard) {
 		r.due.set(shard, r.member.now.Add(ReconcileEvery))
 	}
@@ -141,6 +148,7 @@ func (r *reconciling) tick() {
 
 // compare tells the owner what is here.
 func (r *reconciling) compare(shard int) {
+	r.compared[shard] = r.written[shard]
 	r.member.scan(shard, func(entries []engine.Entry) {
 		if owner := r.member.view.Owner(shard); owner != r.member.id {
 			r.member.send(owner, &ShardDigest{Sums: []ShardSum{{shard, SumOf(entries)}}})
@@ -156,7 +164,12 @@ func (r *reconciling) digest(from placement.MemberID, m *ShardDigest) {
 		switch {
 		case !r.member.shards.owned[theirs.Shard]:
 		case r.holding[theirs.Shard] || theirs.Sum != (Sum{}):
-			r.member.scan(theirs.Shard, func(entries []engine.Entry) { r.answer(from, theirs, entries) })
+			learned := r.learned[theirs.Shard]
+			r.member.scan(theirs.Shard, func(entries []engine.Entry) {
+				if learned == r.learned[theirs.Shard] { // otherwise the holder asks again
+					r.answer(from, theirs, entries)
+				}
+			})
 		default:
 			r.noteSame(from, theirs.Shard, answer)
 		}
@@ -183,13 +196,14 @@ func (r *reconciling) noteSame(from placement.MemberID, shard int, answer *Shard
 	}
 	r.same[shard][from] = true
 	answer.Shards = append(answer.Shards, shard)
-	if r.replicated(shard) {
+	if replicas := r.member.shards.replicas(shard); len(replicas) >= r.member.copies &&
+		!slices.Contains(replicas, from) && r.replicated(shard) {
 		answer.Released = append(answer.Released, shard)
 	}
 }
 
 // replicated tells whether every replica of an owned shard has the same, what is on its way to
-// them included, and as many are there as can be.
+// them included.
 func (r *reconciling) replicated(shard int) bool {
 	if r.member.shards.unsettled[shard] > 0 {
 		return false
@@ -222,11 +236,8 @@ func (r *reconciling) entries(from placement.MemberID, m *ShardEntries) {
 		r.touch(m.Shard)
 		r.member.shards.write(m.Shard, m.Entries, func() {})
 	}
-	if r.member.shards.owned[m.Shard] && len(m.Entries) > 0 {
-		delete(r.same, m.Shard)
-		for _, id := range r.member.shards.replicas(m.Shard) {
-			r.member.send(id, &ShardAsk{Shards: []int{m.Shard}})
-		}
+	if len(m.Entries) > 0 {
+		r.learn(m.Shard)
 	}
 	if !m.Last || r.member.view.Owner(m.Shard) != from {
 		return
@@ -236,6 +247,19 @@ func (r *reconciling) entries(from placement.MemberID, m *ShardEntries) {
 		r.comparing.clear(m.Shard)
 		r.due.set(m.Shard, r.member.now.Add(ReconcileEvery/4))
 	})
+}
+
+// learn notes that something came from another member: replicas of a shard that this member
+// owns have to compare again.
+func (r *reconciling) learn(shard int) {
+	if !r.member.shards.owned[shard] {
+		return
+	}
+	delete(r.same, shard)
+	r.learned[shard]++
+	for _, id := range r.member.shards.replicas(shard) {
+		r.member.send(id, &ShardAsk{Shards: []int{shard}})
+	}
 }
 
 // sameAsOwner ends the comparing of shards.
@@ -249,11 +273,13 @@ func (r *reconciling) sameAsOwner(from placement.MemberID, m *ShardSame) {
 		switch {
 		case r.wants(shard):
 			r.due.set(shard, r.member.now.Add(CompareAgainAfter))
-		case !slices.Contains(m.Released, shard):
+		case !slices.Contains(m.Released, shard) || r.compared[shard] != r.written[shard]:
 			r.due.set(shard, r.member.now.Add(ReconcileEvery))
 		default:
 			r.due.clear(shard)
 			delete(r.holding, shard)
+			delete(r.written, shard)
+			delete(r.compared, shard)
 			r.member.emit(DropShard{Shard: shard})
 		}
 	}

@@ -19,8 +19,9 @@ type replica struct {
 	next    uint64 // it ends before, what is being written included
 	synced  uint64 // it ends before, on disk
 	release uint64
-	state   []byte             // the keeper's account, as last told
-	keeper  placement.MemberID // who appended last; "": nobody in this life
+	state   []byte // the keeper's account, as last told
+	// keepers count on it: two may keep the journal for a moment.
+	keepers map[placement.MemberID]bool
 }
 
 // unfollowed is the Next of an Appended that answers Unfollow: it comes after every answer that
@@ -36,19 +37,20 @@ func (r *replicas) append(from placement.MemberID, m *Append) {
 	c := r.copies[m.Journal.ID]
 	if m.Begin && (c == nil || c.next < m.First) {
 		c = &replica{ref: m.Journal, base: m.First, next: m.First, synced: m.First, release: m.First}
-		c.keeper = from
+		c.countedOnBy(from)
 		r.copies[m.Journal.ID] = c
 		r.write(from, c, WriteReplica{Journal: c.ref, Begin: true, First: m.First, Next: m.First})
 		return
 	}
 	if c == nil || m.Begin || m.First != c.next {
 		if c != nil {
-			c.keeper = from
+			c.countedOnBy(from)
 			r.member.send(from, &Appended{Journal: m.Journal.ID, Next: c.synced})
 		}
 		return
 	}
-	c.next, c.keeper = m.Next, from
+	c.countedOnBy(from)
+	c.next = m.Next
 	r.write(from, c, WriteReplica{Journal: c.ref, First: m.First, Next: m.Next, Frames: m.Frames})
 }
 
@@ -74,12 +76,28 @@ func (r *replicas) progress(m *Progress) {
 	r.member.emit(WriteProgress{Journal: m.Journal, Release: m.Release, State: m.State})
 }
 
-// unfollow gives up a copy that its keeper does not need. One that this member keeps, or
-// wrote itself, stays, and so does one that another keeper counts on.
+func (c *replica) countedOnBy(keeper placement.MemberID) {
+	if c.keepers == nil {
+		c.keepers = make(map[placement.MemberID]bool)
+	}
+	c.keepers[keeper] = true
+}
+
+// lost forgets that a peer counts on copies: it will not without asking again.
+func (r *replicas) lost(peer placement.MemberID) {
+	for _, c := range r.copies {
+		delete(c.keepers, peer)
+	}
+}
+
+// unfollow gives up a copy that no keeper needs. One that this member keeps, or wrote itself,
+// stays.
 func (r *replicas) unfollow(from placement.MemberID, m *Unfollow) {
-	c := r.copies[m.Journal]
-	if c != nil && c.ref.Origin != r.member.id && !r.member.custody.keeping[m.Journal] && (c.keeper == from || c.keeper == "") {
-		r.drop(m.Journal)
+	if c := r.copies[m.Journal]; c != nil {
+		delete(c.keepers, from)
+		if len(c.keepers) == 0 && c.ref.Origin != r.member.id && !r.member.custody.keeping[m.Journal] {
+			r.drop(m.Journal)
+		}
 	}
 	r.member.send(from, &Appended{Journal: m.Journal, Next: unfollowed})
 }

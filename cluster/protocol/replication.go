@@ -200,12 +200,11 @@ func (r *replication) appended(from placement.MemberID, m *Appended) {
 		return
 	}
 	f := j.followers[from]
-	switch {
-	case f.released && m.Next == unfollowed:
-		delete(j.followers, from)
-		r.pump(j)
-		return
-	case f.released || m.Next == unfollowed:
+	if f.released {
+		if m.Next == unfollowed {
+			delete(j.followers, from)
+			r.pump(j)
+		}
 		return
 	}
 	f.waits = r.member.now
@@ -222,20 +221,13 @@ func (r *replication) appended(from placement.MemberID, m *Appended) {
 // lost forgets a peer's copies: whether they are still there is asked when it comes back.
 func (r *replication) lost(peer placement.MemberID) {
 	for _, j := range r.journals {
-		if f := j.followers[peer]; f != nil && !f.released {
-			delete(j.followers, peer)
-		}
+		delete(j.followers, peer)
 	}
 }
 
 // viewed chooses followers anew.
 func (r *replication) viewed() {
 	for _, j := range sorted(r.journals) {
-		for _, id := range sortedKeys(j.followers) {
-			if j.followers[id].released {
-				r.member.send(id, &Unfollow{Journal: j.ref.ID})
-			}
-		}
 		r.pump(j)
 		r.commit(j)
 	}

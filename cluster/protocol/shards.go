@@ -72,6 +72,7 @@ func (s *shards) settle(g *group) {
 // receive writes a change of another member and answers once it is synced.
 func (s *shards) receive(from placement.MemberID, m *Group) {
 	s.member.reconciling.touch(m.Shard)
+	s.member.reconciling.learn(m.Shard)
 	s.write(m.Shard, m.Entries, func() { s.member.send(from, &GroupStored{Token: m.Token}) })
 }
 

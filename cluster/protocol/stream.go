@@ -22,17 +22,23 @@ const (
 type Envelope struct {
 	From, To         placement.MemberID
 	FromBoot, ToBoot uint64
-	// Stream counts the beginnings of this direction: after the sender gave its peer up it
+	// Stream numbers the beginnings of this direction: after the sender gave its peer up it
 	// begins anew, with message number 1.
 	Stream   uint64
 	Number   uint64 // of the first message
 	Messages []Message
-	// AckStream and Ack acknowledge the messages of the other direction through Ack.
+	// AckStream is the latest stream of the other direction that the sender knows of, and Ack
+	// acknowledges its messages.
 	AckStream, Ack uint64
 }
 
 // stream is both directions between two lives: messages out in order until they are
 // acknowledged, messages in, each once and in order. Not safe for concurrent use.
+//
+// A side that gave the other up, and sees it again, begins anew, and so does the other when it
+// learns of that, unless it had nothing to forget. Nothing is taken in from an envelope whose
+// sender does not know of the receiver's latest stream. So no answer ever comes to a question
+// that was given up.
 //
 //	out:  acknowledged │ sent │ waiting
 //	                 first  sent
@@ -50,11 +56,12 @@ type stream struct {
 	inStream uint64
 	inLast   uint64 // number of the last message taken in
 	owesAck  bool
+	heard    bool // something was taken in since the outgoing stream began
 }
 
 // begin starts the outgoing direction anew: what was not acknowledged is forgotten.
 func (s *stream) begin(number uint64) {
-	s.number, s.out, s.first, s.sent, s.bytes = number, nil, 1, 0, 0
+	s.number, s.out, s.first, s.sent, s.bytes, s.heard = number, nil, 1, 0, 0, false
 }
 
 func (s *stream) push(m Message) {
@@ -111,26 +118,37 @@ func (s *stream) acknowledge(number, through uint64, now time.Time) {
 	s.resendAt = now.Add(ResendAfter)
 }
 
-// receive gives the messages of an envelope that come next, in order. anew tells that the peer
-// has begun anew: what it had to say before, and was not heard, is forgotten.
-func (s *stream) receive(e Envelope, now time.Time) (fresh []Message, anew bool) {
-	s.acknowledge(e.AckStream, e.Ack, now)
-	if len(e.Messages) == 0 || e.Stream < s.inStream {
-		return nil, false
+// forgottenBy tells whether the peer has begun anew since it was last heard: it gave this
+// member up, and with it what it owed.
+func (s *stream) forgottenBy(e Envelope) bool { return e.Stream > s.inStream && s.heard }
+
+// receive gives the messages of an envelope that come next, in order.
+func (s *stream) receive(e Envelope, now time.Time) []Message {
+	if e.Stream < s.inStream {
+		return nil
 	}
 	if e.Stream > s.inStream {
 		s.inStream, s.inLast = e.Stream, 0
-		anew = e.Stream > 1
+		s.sent = 0 // what was said before this was known was not taken in
+	}
+	if e.AckStream != s.number {
+		s.owesAck = true // so that the peer learns of the stream
+		return nil
+	}
+	s.acknowledge(e.AckStream, e.Ack, now)
+	if len(e.Messages) == 0 {
+		return nil
 	}
 	s.owesAck = true
 	if e.Number > s.inLast+1 {
-		return nil, anew // one before it was lost
+		return nil // one before it was lost
 	}
 	known := s.inLast + 1 - e.Number
 	if known >= uint64(len(e.Messages)) {
-		return nil, anew
+		return nil
 	}
-	fresh = e.Messages[known:]
+	s.heard = true
+	fresh := e.Messages[known:]
 	s.inLast += uint64(len(fresh))
-	return fresh, anew
+	return fresh
 }

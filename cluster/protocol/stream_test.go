@@ -33,8 +33,7 @@ func TestStreamDeliversOnceAndInOrder(t *testing.T) {
 				ends[side].tick(now)
 			case len(flying[side]) > 0:
 				n := rapid.IntRange(0, len(flying[side])-1).Draw(t, "which")
-				messages, _ := ends[side].receive(flying[side][n], now)
-				for _, m := range messages {
+				for _, m := range ends[side].receive(flying[side][n], now) {
 					message, _ := m.(*Appended)
 					if message.Next != uint64(got[side]) {
 						t.Fatalf("got message %d, want %d", message.Next, got[side])
@@ -60,8 +59,7 @@ func TestStreamDeliversOnceAndInOrder(t *testing.T) {
 			for n, end := range ends {
 				end.tick(now)
 				for e, more := end.flush(now); more; e, more = end.flush(now) {
-					messages, _ := ends[1-n].receive(e, now)
-					got[1-n] += len(messages)
+					got[1-n] += len(ends[1-n].receive(e, now))
 				}
 			}
 		}
@@ -81,6 +79,7 @@ func TestStreamSendsAgainBesideFreshMessages(t *testing.T) {
 	from, to := &stream{peer: "b", boot: 1}, &stream{peer: "a", boot: 1}
 	from.begin(1)
 	to.begin(1)
+	meet(from, to, now)
 	from.push(&Appended{})
 	from.flush(now) // lost
 	got := 0
@@ -89,8 +88,7 @@ func TestStreamSendsAgainBesideFreshMessages(t *testing.T) {
 		from.push(&Appended{})
 		from.tick(now)
 		for e, more := from.flush(now); more; e, more = from.flush(now) {
-			messages, _ := to.receive(e, now)
-			got += len(messages)
+			got += len(to.receive(e, now))
 		}
 	}
 	if got != 21 {
@@ -98,23 +96,56 @@ func TestStreamSendsAgainBesideFreshMessages(t *testing.T) {
 	}
 }
 
-// TestStreamThatBeginsAnew: a peer that was given up and seen again gets numbers from 1, and
-// nothing of the earlier stream any more.
+// meet has two ends learn of each other's streams.
+func meet(a, b *stream, now time.Time) {
+	a.owesAck = true
+	for range 2 {
+		for e, more := a.flush(now); more; e, more = a.flush(now) {
+			b.receive(e, now)
+		}
+		for e, more := b.flush(now); more; e, more = b.flush(now) {
+			a.receive(e, now)
+		}
+	}
+}
+
+// TestStreamThatBeginsAnew: whoever gave its peer up takes nothing in that the peer said before
+// it learned of that, and the peer is told to begin anew too.
 func TestStreamThatBeginsAnew(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
-	from, to := &stream{peer: "b", boot: 1}, &stream{peer: "a", boot: 1}
-	from.begin(1)
-	to.begin(1)
-	from.push(&Appended{Next: 1})
-	early, _ := from.flush(now)
-	from.begin(2)
-	from.push(&Appended{Next: 2})
-	late, _ := from.flush(now)
-	if got, anew := to.receive(late, now); len(got) != 1 || !anew {
-		t.Fatalf("the new stream brought %d messages and anew %v, want 1 and true", len(got), anew)
+	a, b := &stream{peer: "b", boot: 1}, &stream{peer: "a", boot: 1}
+	a.begin(1)
+	b.begin(1)
+	meet(a, b, now)
+	a.push(&Appended{Next: 1})
+	question, _ := a.flush(now)
+	b.receive(question, now)
+	b.push(&Appended{Next: 2})
+	answer, _ := b.flush(now)
+
+	a.begin(0)
+	a.begin(2)
+	if got := len(a.receive(answer, now)); got != 0 {
+		t.Errorf("%d answers came to a question that was given up, want none", got)
 	}
-	if got, anew := to.receive(early, now); len(got) != 0 || anew {
-		t.Errorf("the old stream brought %d messages and anew %v, want none and false", len(got), anew)
+	notice, _ := a.flush(now)
+	if !b.forgottenBy(notice) {
+		t.Fatal("the peer does not notice that it was given up")
+	}
+	b.begin(2)
+	b.receive(notice, now)
+	b.push(&Appended{Next: 3})
+	fresh, _ := b.flush(now)
+	if a.forgottenBy(fresh) {
+		t.Error("the one who gave up takes the peer's new beginning for another loss")
+	}
+	if got := a.receive(fresh, now); len(got) != 1 {
+		t.Fatalf("the new stream brought %d messages, want 1", len(got))
+	}
+	a.push(&Appended{Next: 4})
+	back, _ := a.flush(now)
+	if got := len(b.receive(back, now)); got != 1 || b.forgottenBy(back) {
+		t.Errorf("the other direction brought %d messages, want 1", got)
 	}
 }

@@ -1,0 +1,62 @@
+package protocol
+
+import (
+	"testing"
+
+	"pannier/engine"
+)
+
+// committed is through where a journal is committed, by the effects of a member.
+func committed(m *Member) (through uint64) {
+	for _, e := range m.Effects() {
+		if c, is := e.(Committed); is {
+			through = max(through, c.Through)
+		}
+	}
+	return through
+}
+
+// TestAnswersOfACopyThatWasGivenUpCountForNothing: a follower is told that its copy is not
+// needed, is asked to follow again, and its answers to the first copy come late.
+func TestAnswersOfACopyThatWasGivenUpCountForNothing(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	from := o.view.Followers("a")[0]
+	ref := JournalRef{ID: 7, Origin: "a", Boot: 1}
+	o.Keep(o.now, ref)
+	o.replication.appended(from, &Appended{Journal: ref.ID, Next: 1})
+	o.Synced(o.now, ref.ID, 9)
+	o.replication.journals[ref.ID].followers[from] = &follower{released: true, waits: o.now}
+	if o.replication.pump(o.replication.journals[ref.ID]); o.replication.journals[ref.ID].followers[from].begun {
+		t.Fatal("a copy was begun before the follower had given the last one up")
+	}
+	o.Effects()
+	o.replication.appended(from, &Appended{Journal: ref.ID, Next: 10})
+	if got := committed(o.Member); got != 0 {
+		t.Errorf("committed through %d by an answer of the copy that was given up, want 0", got)
+	}
+	o.replication.appended(from, &Appended{Journal: ref.ID, Next: unfollowed})
+	o.replication.appended(from, &Appended{Journal: ref.ID, Next: 1})
+	o.replication.appended(from, &Appended{Journal: ref.ID, Next: 10})
+	if got := committed(o.Member); got != 9 {
+		t.Errorf("committed through %d by the new copy, want 9", got)
+	}
+}
+
+// TestCopyStaysWhileOneKeeperCountsOnIt: two members may keep a journal for a moment.
+func TestCopyStaysWhileOneKeeperCountsOnIt(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	ref := JournalRef{ID: 7, Origin: "b", Boot: 1}
+	for _, keeper := range o.peers() {
+		o.replicas.append(keeper, &Append{Journal: ref, Begin: true, First: 1, Next: 1})
+	}
+	o.replicas.unfollow("c", &Unfollow{Journal: ref.ID})
+	if o.replicas.copies[ref.ID] == nil {
+		t.Error("the copy was given up although b counts on it")
+	}
+	o.replicas.unfollow("b", &Unfollow{Journal: ref.ID})
+	if o.replicas.copies[engine.JournalID(7)] != nil {
+		t.Error("the copy is kept although nobody counts on it")
+	}
+}
