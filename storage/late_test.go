@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,6 +119,26 @@ func TestDamagedRegistersFailTheWrite(t *testing.T) {
 		}
 		if err := state.Write(nil, nil); err != nil {
 			t.Errorf("%s: the state is locked: %v", name, err)
+		}
+	}
+}
+
+func TestDamagedRegistersAreNotListed(t *testing.T) {
+	t.Parallel()
+	good := registerMark{stamp: 1}.encode()
+	key := registerKey(testDelivery)
+	for name, damage := range map[string]change{
+		"a short key":     {key: key[:len(key)-1], value: good},
+		"a key cut short": {key: key[:prefixBytes+shardBytes+2], value: good},
+		"its mark":        {key: key, value: good[1:]},
+	} {
+		state := NewMemoryState(nil)
+		state.set(damage)
+		if entries, err := state.Entries(t.Context(), engine.ShardOf("sub_a")); !errors.Is(err, errValue) {
+			t.Errorf("%s: Entries = %+v, %v; want %v", name, entries, err, errValue)
+		}
+		if err := state.DropShard(engine.ShardOf("sub_a"), nil); name != "its mark" && !errors.Is(err, errValue) {
+			t.Errorf("%s: DropShard = %v, want %v", name, err, errValue)
 		}
 	}
 }

@@ -452,7 +452,16 @@ func (d clusterDisk) DropCopy(id engine.JournalID) {
 
 // MergeEntries implements cluster.Disk.
 func (d clusterDisk) MergeEntries(entries []engine.Entry, changes []engine.Write, done func()) error {
-	return d.member.state.MergeEntries(entries, changes, done)
+	groups := storage.SplitEntries(entries)
+	for n, group := range groups {
+		if n == len(groups)-1 {
+			return d.member.state.MergeEntries(group, changes, done)
+		}
+		if err := d.member.state.MergeEntries(group, nil, func() {}); err != nil {
+			return err
+		}
+	}
+	return d.member.state.Write(changes, done)
 }
 
 // Entries implements cluster.Disk.
