@@ -14,47 +14,30 @@ type Adoption struct {
 	Journal engine.Journal
 	Mark    engine.Watermark
 	Cursors []engine.Cursor
-	// Own tells that this member wrote the journal, so that everything that was answered is on
-	// its disk, in one of these journals.
-	Own bool
 }
 
-// Adopt goes on with journals: what of them is undischarged is handed out again, by the versions
-// in force when it was accepted, and they are drained like lanes that are no longer
-// configured. Journals of one life that this member wrote are adopted together. It may be
-// called concurrently with everything but itself and Relinquish.
-func (s *System) Adopt(adoptions ...Adoption) error {
-	marks := make(map[engine.JournalID]engine.Watermark)
-	released := make(map[uint64]bool)
-	lanes := make([]*ingress, 0, len(adoptions))
-	for _, a := range adoptions {
-		lane := s.adoptedLane(a)
-		marks[lane.id] = a.Mark
-		for _, id := range a.Mark.Released {
-			released[id] = true
-		}
-		s.takeOver(lane.id)
-		s.restoreCursors(lane, a.Cursors)
-		lanes = append(lanes, lane)
+// Adopt goes on with a journal: what of it is undischarged is handed out again, by the versions
+// in force when it was accepted, and it is drained like a lane that is no longer configured. A
+// part of a request over several lanes is handed out although the other parts are not looked
+// for: they may be with other members, and were answered if this one was. It may be called
+// concurrently with everything but itself and Relinquish.
+func (s *System) Adopt(a Adoption) error {
+	lane := s.adoptedLane(a)
+	s.takeOver(lane.id)
+	s.restoreCursors(lane, a.Cursors)
+	// It is known before it is started: what ends meanwhile waits for it.
+	s.lanes.publish(append(slices.Clone(s.lanes.all()), lane))
+	r := newRecovery(s, lane, a.Mark)
+	r.adopted = true
+	err := r.run()
+	if err == nil {
+		err = s.lanes.start(lane)
 	}
-	found, err := countBatches(lanes, marks)
 	if err != nil {
-		return err
+		s.lanes.drop(lane)
+		return fmt.Errorf("adopt a journal: %w", err)
 	}
-	for n, lane := range lanes {
-		r := newRecovery(s, lane, marks[lane.id])
-		r.released, r.found, r.adopted = released, found, !adoptions[n].Own
-		if err := r.run(); err != nil {
-			return fmt.Errorf("adopt a journal: %w", err)
-		}
-		if err := s.lanes.start(lane); err != nil {
-			return err
-		}
-	}
-	s.lanes.publish(append(slices.Clone(s.lanes.all()), lanes...))
-	for _, lane := range lanes {
-		s.wakeLane(lane)
-	}
+	s.wakeLane(lane)
 	return nil
 }
 
@@ -133,7 +116,7 @@ func (s *System) Relinquish(journal engine.JournalID) {
 		return
 	}
 	s.lanes.drop(lane)
-	s.root.Stop(lane.pid)
+	s.root.Stop(lane.pid.Load())
 	writes := []engine.Write{engine.DropWatermark{Journal: journal}}
 	for _, e := range s.registry.all() {
 		writes = append(writes, engine.DropCursor{Subscription: e.id, Journal: journal})

@@ -68,7 +68,9 @@ type ingress struct {
 	windowShare float64
 	maxInFlight int
 	journal     engine.Journal
-	pid         *actor.PID
+	pid         atomic.Pointer[actor.PID]
+	earlyMu     sync.Mutex
+	early       []any // came before the actor was started
 
 	frontier  atomic.Uint64 // last sequence that may be read at a cursor
 	durable   atomic.Uint64 // the watermark on disk
@@ -102,7 +104,30 @@ type dirtySlot struct {
 }
 
 // send gives the actor a message.
-func (i *ingress) send(message any) { i.system.root.Send(i.pid, message) }
+func (i *ingress) send(message any) {
+	if pid := i.pid.Load(); pid != nil {
+		i.system.root.Send(pid, message)
+		return
+	}
+	i.earlyMu.Lock()
+	defer i.earlyMu.Unlock()
+	if pid := i.pid.Load(); pid != nil {
+		i.system.root.Send(pid, message)
+		return
+	}
+	i.early = append(i.early, message)
+}
+
+// begin gives the started actor what came before.
+func (i *ingress) begin(pid *actor.PID) {
+	i.earlyMu.Lock()
+	defer i.earlyMu.Unlock()
+	for _, message := range i.early {
+		i.system.root.Send(pid, message)
+	}
+	i.early = nil
+	i.pid.Store(pid)
+}
 
 // noteDirty has a cursor written with the next watermark.
 func (i *ingress) noteDirty(e *entry, s *slot) {

@@ -33,7 +33,7 @@ func (s *System) removeLane(lane *ingress) {
 	for _, e := range s.registry.all() {
 		e.dropSlot(lane.id)
 	}
-	s.root.Stop(lane.pid)
+	s.root.Stop(lane.pid.Load())
 	if lane.adopted {
 		s.cluster.Finished(lane.id)
 		s.write([]engine.Write{engine.DropWatermark{Journal: lane.id}}, func() {})

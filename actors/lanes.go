@@ -143,7 +143,7 @@ func (l *laneSet) start(lane *ingress) error {
 	if err != nil {
 		return fmt.Errorf("start lane %s: %w", lane.name, err)
 	}
-	lane.pid = pid
+	lane.begin(pid)
 	return nil
 }
 

@@ -70,7 +70,10 @@ func (r *readers) submit(e *entry, read delivery.Read) {
 
 // readAt gathers the subscription's events from a sequence on.
 func (s *System) readAt(job readJob) readDone {
-	lane := s.ingressOf(job.read.Journal)
+	lane := s.lanes.byJournal(job.read.Journal)
+	if lane == nil {
+		return readDone{read: job.read, next: job.read.From} // another member keeps it now
+	}
 	through := lane.frontier.Load()
 	closed := job.read.Through != 0 && job.read.Through <= through
 	if closed {

@@ -195,10 +195,9 @@ func (n *Node) keepCustody() {
 }
 
 func (n *Node) adopt(e protocol.Adopt) {
-	own := e.Journal.Origin == n.options.Self.ID
 	journal, err := n.options.Disk.OpenCopy(e.Journal.ID)
 	if err == nil {
-		err = n.actors.Adopt(journal, e.Journal, e.Release, e.State, own)
+		err = n.actors.Adopt(journal, e.Journal, e.Release, e.State)
 	}
 	if err != nil {
 		n.options.Logger.Error("journal could not be adopted", "origin", string(e.Journal.Origin), "lane", e.Journal.Lane, "error", err)

@@ -44,8 +44,8 @@ type Actors interface {
 	Merged(entries []engine.Entry)
 	// Changed tells that other versions of subscriptions are in force.
 	Changed(ids []engine.SubscriptionID)
-	// Adopt goes on with a journal; own tells that this member wrote it. It waits for the disk.
-	Adopt(journal engine.Journal, ref protocol.JournalRef, release uint64, account []byte, own bool) error
+	// Adopt goes on with a journal. It waits for the disk.
+	Adopt(journal engine.Journal, ref protocol.JournalRef, release uint64, account []byte) error
 	Relinquish(journal engine.JournalID)
 }
 

@@ -234,6 +234,9 @@ func (r *replays) insert(ctx context.Context, replay *Replay, item FeedItem, dea
 		Subscription: replay.Subscription, Key: item.Event.Key(), Attempts: item.Delivery.Attempts, Due: ownEpoch,
 		Delivered: item.Delivery.State == DeliveryDelivered,
 	}
+	if r.engine.cluster != nil {
+		record.Body = item.Event // the journal may be another member's
+	}
 	replay.After = record.Key
 	with := []Write{PutReplay{Replay: *replay}}
 	if dead != nil {

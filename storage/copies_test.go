@@ -32,7 +32,7 @@ func keeper(t *testing.T, n int) (*storage.Journal, []byte) {
 		<-done
 	}
 	frames, next, err := j.ReadFrames(1, 1<<20)
-	if err != nil || next != uint64(n)+1 { //nolint:gosec // a few
+	if err != nil || next != uint64(n)+1 {
 		t.Fatalf("read %d frames, %v", next-1, err)
 	}
 	return j, frames

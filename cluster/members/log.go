@@ -8,13 +8,24 @@ import (
 )
 
 // logWriter takes memberlist's lines to the logger. Safe for concurrent use when the logger is.
-type logWriter struct{ logger *slog.Logger }
+type logWriter struct {
+	logger *slog.Logger
+	// life ends when nobody listens any more: memberlist ends a probe after it was shut down.
+	life context.Context
+}
 
 // newLog is a log for memberlist, which begins its lines with a level and its own name.
-func newLog(logger *slog.Logger) *log.Logger { return log.New(logWriter{logger}, "", 0) }
+func newLog(life context.Context, logger *slog.Logger) *log.Logger {
+	return log.New(logWriter{logger, life}, "", 0)
+}
 
 // Write logs one line.
 func (w logWriter) Write(line []byte) (int, error) {
+	select {
+	case <-w.life.Done():
+		return len(line), nil
+	default:
+	}
 	level, text := slog.LevelInfo, strings.TrimSpace(string(line))
 	if inner, found := strings.CutPrefix(text, "["); found {
 		if word, rest, found := strings.Cut(inner, "] "); found {

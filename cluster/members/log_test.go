@@ -24,7 +24,7 @@ func TestLog(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			newLog(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))).Print(test.line)
+			newLog(t.Context(), slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))).Print(test.line)
 			_, got, _ := strings.Cut(strings.TrimSuffix(out.String(), "\n"), " ")
 			if got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)

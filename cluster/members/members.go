@@ -73,18 +73,20 @@ func start(ctx context.Context, options Options) (*Members, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := options.config(ctx, self.name())
+	m := &Members{options: options, roster: newRoster(self)}
+	m.life, m.end = context.WithCancel(context.WithoutCancel(ctx))
+	config, err := options.config(ctx, m.life, self.name())
 	if err != nil {
+		m.end()
 		return nil, err
 	}
-	m := &Members{options: options, roster: newRoster(self)}
 	d := newDelegate(m.roster, options.Logger)
 	config.Delegate, config.Events, config.Alive, config.Merge = d, d, d, d
 	if m.list, err = memberlist.Create(config); err != nil {
+		m.end()
 		return nil, fmt.Errorf("open gossip at %s: %w", options.Bind, err)
 	}
 	m.address = m.list.LocalNode().Address()
-	m.life, m.end = context.WithCancel(context.WithoutCancel(ctx))
 	m.askSeeds(ctx, slog.LevelWarn)
 	m.work.Go(m.tell)
 	m.work.Go(m.seek)

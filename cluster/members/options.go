@@ -93,7 +93,7 @@ func (o Options) self() (meta, error) {
 	return self, nil
 }
 
-func (o Options) config(ctx context.Context, name string) (*memberlist.Config, error) {
+func (o Options) config(ctx, life context.Context, name string) (*memberlist.Config, error) {
 	if len(o.Key) != keyBytes {
 		return nil, fmt.Errorf("the key has %d bytes instead of %d", len(o.Key), keyBytes)
 	}
@@ -105,7 +105,7 @@ func (o Options) config(ctx context.Context, name string) (*memberlist.Config, e
 	}
 	config := memberlist.DefaultLANConfig()
 	config.Name, config.Label, config.SecretKey = name, o.Cluster, o.Key
-	config.Logger, config.Transport = newLog(o.Logger), o.transport
+	config.Logger, config.Transport = newLog(life, o.Logger), o.transport
 	config.ProbeInterval, config.ProbeTimeout = o.Probe, o.Probe/2
 	config.SuspicionMult, config.SuspicionMaxTimeoutMult = suspicionMult, suspicionMaxMult
 	config.PushPullInterval, config.GossipToTheDeadTime = exchangeEvery, gossipToDead

@@ -22,7 +22,7 @@ func TestAddresses(t *testing.T) {
 			t.Parallel()
 			o := testOptions("a")
 			o.Bind, o.Advertise = test.bind, test.advertise
-			c, err := o.config(t.Context(), "a#1")
+			c, err := o.config(t.Context(), t.Context(), "a#1")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -97,18 +97,19 @@ func (r *replication) checkpoint(id engine.JournalID, release uint64, state []by
 	}
 }
 
-// chosen are the members that are asked to follow.
+// chosen are the members that are asked to follow: suspects only where there are not enough
+// others, for a slow follower is better than none.
 func (r *replication) chosen() []placement.MemberID {
-	var chosen []placement.MemberID
+	var chosen, suspects []placement.MemberID
 	for _, id := range r.member.view.Followers(r.member.id) {
-		if len(chosen) == r.member.copies-1 {
-			break
-		}
-		if until, suspect := r.suspects[id]; !suspect || !r.member.now.Before(until) {
+		if until, suspect := r.suspects[id]; suspect && r.member.now.Before(until) {
+			suspects = append(suspects, id)
+		} else {
 			chosen = append(chosen, id)
 		}
 	}
-	return chosen
+	chosen = append(chosen, suspects...)
+	return chosen[:min(len(chosen), r.member.copies-1)]
 }
 
 // required is how many members must have an event before it is committed.
@@ -208,6 +209,7 @@ func (r *replication) appended(from placement.MemberID, m *Appended) {
 		return
 	}
 	f.waits = r.member.now
+	delete(r.suspects, from)
 	if !f.begun {
 		f.begun = true
 		f.next = m.Next

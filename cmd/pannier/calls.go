@@ -25,6 +25,7 @@ const (
 	callIdentities = "identities"
 	callPutKeys    = "put-keys"
 	callKeys       = "keys"
+	callInsert     = "insert"
 	callAnswer     = "answer"
 )
 
@@ -55,6 +56,10 @@ type (
 		Frames []byte
 		First  uint64 // of the frames: what is damaged or gone is passed over
 		Next   uint64
+	}
+	insertRequest struct {
+		Record engine.RetryRecord
+		Dead   *engine.DropDeadLetter // the dead letter that is delivered once more
 	}
 	seekRequest struct {
 		Journal engine.JournalID
@@ -89,6 +94,7 @@ func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, er
 			}
 			return nil, nil
 		}),
+		callInsert:     answering(c.insertHere),
 		callIdentities: answering(c.member.engine.LocalIdentities),
 		callAnswer: answering(func(ctx context.Context, key string) (found[engine.Answer], error) {
 			answer, ok, err := c.member.engine.LocalAnswer(ctx, key)

@@ -51,7 +51,7 @@ func freePort(t *testing.T) string {
 	t.Helper()
 	for range 1000 {
 		address := fmt.Sprintf("127.0.0.1:%d", 21000+nextPort.Add(1))
-		if listener, err := net.Listen("tcp", address); err == nil { //nolint:noctx // it is closed at once
+		if listener, err := net.Listen("tcp", address); err == nil {
 			_ = listener.Close()
 			return address
 		}
@@ -273,5 +273,3 @@ func TestSubscriptionOfAPath(t *testing.T) {
 		}
 	}
 }
-
-

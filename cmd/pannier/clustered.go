@@ -389,7 +389,7 @@ func (a clusterActors) Changed(ids []engine.SubscriptionID) {
 }
 
 // Adopt implements cluster.Actors.
-func (a clusterActors) Adopt(journal engine.Journal, ref protocol.JournalRef, release uint64, account []byte, own bool) error {
+func (a clusterActors) Adopt(journal engine.Journal, ref protocol.JournalRef, release uint64, account []byte) error {
 	mark := engine.Watermark{Journal: ref.ID, Sequence: release, Routed: release - 1, OpenThrough: release - 1}
 	var cursors []engine.Cursor
 	if len(account) > 0 {
@@ -399,7 +399,7 @@ func (a clusterActors) Adopt(journal engine.Journal, ref protocol.JournalRef, re
 		}
 	}
 	return a.member.system.Adopt(actors.Adoption{
-		Name: fmt.Sprintf("%s@%016x", ref.Lane, uint64(ref.ID)), Journal: journal, Mark: mark, Cursors: cursors, Own: own,
+		Name: fmt.Sprintf("%s@%016x", ref.Lane, uint64(ref.ID)), Journal: journal, Mark: mark, Cursors: cursors,
 	})
 }
 

@@ -62,6 +62,37 @@ func (g gathered) Look(ctx context.Context, id engine.SubscriptionID) (engine.Su
 	return work, nil
 }
 
+// Insert implements engine.Deliveries: the owner makes the attempt, whoever carries the replay
+// out.
+func (g gathered) Insert(ctx context.Context, record engine.RetryRecord, with []engine.Write) error {
+	owner := g.cluster.node.View().Owner(engine.ShardOf(record.Subscription))
+	if owner == placement.MemberID(g.cluster.member.folder.Member()) {
+		return g.System.Insert(ctx, record, with)
+	}
+	request := insertRequest{Record: record}
+	var rest []engine.Write
+	for _, w := range with {
+		if dead, again := w.(engine.DropDeadLetter); again {
+			request.Dead = &dead
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	if _, err := ask[all](ctx, g.cluster, owner, callInsert, request); err != nil {
+		return err
+	}
+	return g.cluster.member.state.Write(rest, func() {})
+}
+
+// insertHere answers callInsert.
+func (c *clustered) insertHere(ctx context.Context, r insertRequest) (all, error) {
+	var with []engine.Write
+	if r.Dead != nil {
+		with = append(with, *r.Dead)
+	}
+	return true, c.member.system.Insert(ctx, r.Record, with)
+}
+
 // addWork adds what a keeper has of a subscription that another member owns.
 func addWork(work *engine.SubscriptionWork, theirs engine.SubscriptionWork) {
 	work.Pending += theirs.Pending
