@@ -4,16 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"pannier/actors"
 	"pannier/cluster"
 	"pannier/cluster/placement"
 	"pannier/cluster/protocol"
@@ -260,74 +257,6 @@ func (c *clustered) readPeers() map[placement.MemberID]string {
 	return saved
 }
 
-// PutVersion implements engine.Members.
-func (c *clustered) PutVersion(ctx context.Context, version *engine.Subscription) error {
-	return c.node.PutVersion(ctx, version)
-}
-
-// Identities implements engine.Members.
-func (c *clustered) Identities(ctx context.Context, ids []string) (map[string]engine.Identity, error) {
-	answers, silent := askAll[map[string]engine.Identity](ctx, c, callIdentities, ids)
-	known := make(map[string]engine.Identity)
-	for _, answer := range answers {
-		maps.Copy(known, answer)
-	}
-	if len(known) < len(ids) && len(silent) > 0 {
-		return nil, doesNotAnswer(silent[0])
-	}
-	return known, nil
-}
-
-// Answer implements engine.Members.
-func (c *clustered) Answer(ctx context.Context, key string) (engine.Answer, bool, error) {
-	answers, silent := askAll[found[engine.Answer]](ctx, c, callAnswer, key)
-	for _, answer := range answers {
-		if answer.Found {
-			return answer.Value, true, nil
-		}
-	}
-	if len(silent) > 0 {
-		return engine.Answer{}, false, doesNotAnswer(silent[0])
-	}
-	return engine.Answer{}, false, nil
-}
-
-func doesNotAnswer(id placement.MemberID) error {
-	return &engine.Error{
-		Code: engine.CodeUnavailable, Message: "the member " + string(id) + " does not answer", RetryAfter: time.Second,
-	}
-}
-
-// Owner implements engine.Members.
-func (c *clustered) Owner(id engine.SubscriptionID) string {
-	return string(c.node.View().Owner(engine.ShardOf(id)))
-}
-
-// View implements engine.Members.
-func (c *clustered) View(ctx context.Context) engine.ClusterView {
-	view := c.node.View()
-	owned := view.OwnedShards()
-	subscriptions := make(map[placement.MemberID]int)
-	c.member.table.Each(func(s *engine.Subscription) {
-		if !s.Deleted {
-			subscriptions[view.Owner(engine.ShardOf(s.ID))]++
-		}
-	})
-	totals, _ := askAll[memberTotals](ctx, c, callStats, all(true))
-	answer := engine.ClusterView{
-		Name: clusterName, Replication: view.Replication(), Shards: engine.Shards, UnderReplicated: c.node.UnderReplicated(),
-	}
-	for _, m := range view.Members() {
-		shown := engine.MemberView{
-			ID: string(m.ID), Address: m.API, State: m.State.String(), Boot: m.Boot, StartedAt: m.StartedAt,
-			OwnedShards: owned[m.ID], OwnedSubscriptions: subscriptions[m.ID],
-		}
-		shown.Backlog = totals[m.ID].Stats.Pending
-		answer.Members = append(answer.Members, shown)
-	}
-	return answer
-}
-
 // handle answers other members.
 func (c *clustered) handle(ctx context.Context, _ placement.MemberID, method string, request []byte) ([]byte, error) {
 	select {
@@ -343,157 +272,4 @@ func (c *clustered) handle(ctx context.Context, _ placement.MemberID, method str
 		return nil, engine.Errorf(engine.CodeInvalid, "unknown call %q", method)
 	}
 	return answer(ctx, request)
-}
-
-// clusterActors implements cluster.Actors.
-type clusterActors struct{ *clustered }
-
-func (a clusterActors) Deliver(event *engine.Event, ids []engine.SubscriptionID) {
-	a.member.system.Deliver(event, ids)
-}
-
-func (a clusterActors) Settled(journal engine.JournalID, id engine.SubscriptionID, sequences []uint64) {
-	a.member.system.Settled(journal, id, sequences)
-}
-
-func (a clusterActors) Returned(journal engine.JournalID, id engine.SubscriptionID, sequences []uint64, busy bool) {
-	a.member.system.Returned(journal, id, sequences, busy)
-}
-
-func (a clusterActors) Moved(shards map[int]bool) { a.member.system.Moved(shards) }
-
-func (a clusterActors) Relinquish(journal engine.JournalID) { a.member.system.Relinquish(journal) }
-
-// Merged implements cluster.Actors.
-func (a clusterActors) Merged(entries []engine.Entry) {
-	for n := range entries {
-		value, err := storage.DecodeEntry(&entries[n])
-		switch {
-		case err != nil:
-			a.logger.Error("entry of the retry state could not be read", "subscription", string(entries[n].Subscription), "error", err)
-		case value.Queue != nil:
-			a.member.system.MergeQueue(*value.Queue)
-		case entries[n].Kind == engine.EntryDelivery:
-			a.member.system.Merge(entries[n].Subscription, value.Key, value.Retry)
-		}
-	}
-}
-
-// Changed implements cluster.Actors.
-func (a clusterActors) Changed(ids []engine.SubscriptionID) {
-	go func() {
-		for _, id := range ids {
-			_ = a.member.system.Changed(context.Background(), id) // it ends with the system
-		}
-	}()
-}
-
-// Adopt implements cluster.Actors.
-func (a clusterActors) Adopt(journal engine.Journal, ref protocol.JournalRef, release uint64, account []byte) error {
-	mark := engine.Watermark{Journal: ref.ID, Sequence: release, Routed: release - 1, OpenThrough: release - 1}
-	var cursors []engine.Cursor
-	if len(account) > 0 {
-		var err error
-		if mark, cursors, err = storage.DecodeAccount(account); err != nil {
-			return err
-		}
-	}
-	return a.member.system.Adopt(actors.Adoption{
-		Name: fmt.Sprintf("%s@%016x", ref.Lane, uint64(ref.ID)), Journal: journal, Mark: mark, Cursors: cursors,
-	})
-}
-
-// clusterDisk implements cluster.Disk.
-type clusterDisk struct{ *clustered }
-
-// ReadFrames implements cluster.Disk.
-func (d clusterDisk) ReadFrames(id engine.JournalID, from uint64, limit int) ([]byte, uint64, error) {
-	if journal := d.member.journals.byID(id); journal != nil {
-		return journal.ReadFrames(from, limit)
-	}
-	journal, err := d.copies.Journal(id)
-	if err != nil {
-		return nil, from, err
-	}
-	return journal.ReadFrames(from, limit)
-}
-
-// WriteCopy implements cluster.Disk.
-func (d clusterDisk) WriteCopy(w protocol.WriteReplica, done func()) error {
-	if !w.Begin {
-		return d.copies.Append(w.Journal.ID, w.First, w.Frames, done)
-	}
-	of := storage.CopyOf{Journal: w.Journal.ID, Origin: string(w.Journal.Origin), Boot: w.Journal.Boot, Lane: w.Journal.Lane}
-	if err := d.copies.Begin(of, w.First); err != nil {
-		return err
-	}
-	done()
-	return nil
-}
-
-// SaveAccount implements cluster.Disk.
-func (d clusterDisk) SaveAccount(id engine.JournalID, release uint64, account []byte) {
-	if err := d.copies.SaveAccount(id, release, account); err != nil {
-		d.logger.Warn("account of a journal could not be saved", "error", err)
-	}
-}
-
-// OpenCopy implements cluster.Disk.
-func (d clusterDisk) OpenCopy(id engine.JournalID) (engine.Journal, error) {
-	return d.copies.Journal(id)
-}
-
-// DropCopy implements cluster.Disk.
-func (d clusterDisk) DropCopy(id engine.JournalID) {
-	if err := d.copies.Drop(id); err != nil {
-		d.logger.Error("copy of a journal could not be removed", "error", err)
-	}
-}
-
-// MergeEntries implements cluster.Disk.
-func (d clusterDisk) MergeEntries(entries []engine.Entry, changes []engine.Write, done func()) error {
-	groups := storage.SplitEntries(entries)
-	for n, group := range groups {
-		if n == len(groups)-1 {
-			return d.member.state.MergeEntries(group, changes, done)
-		}
-		if err := d.member.state.MergeEntries(group, nil, func() {}); err != nil {
-			return err
-		}
-	}
-	return d.member.state.Write(changes, done)
-}
-
-// Entries implements cluster.Disk.
-func (d clusterDisk) Entries(shard int) ([]engine.Entry, error) {
-	before := make(chan struct{})
-	if err := d.member.state.Write(nil, func() { close(before) }); err != nil {
-		return nil, err
-	}
-	<-before
-	return d.member.state.Entries(context.Background(), shard)
-}
-
-// DropShard implements cluster.Disk.
-func (d clusterDisk) DropShard(shard int) error { return d.member.state.DropShard(shard, func() {}) }
-
-// PutVersions implements cluster.Disk.
-func (d clusterDisk) PutVersions(versions []*engine.Subscription, done func()) error {
-	writes := make([]engine.Write, len(versions))
-	for n, version := range versions {
-		writes[n] = engine.PutVersion{Subscription: version}
-	}
-	return d.member.state.Write(writes, done)
-}
-
-// SavePeers implements cluster.Disk.
-func (d clusterDisk) SavePeers(addresses map[string]string) error {
-	content, err := json.Marshal(addresses)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(d.peers+".tmp", content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(d.peers+".tmp", d.peers)
 }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"pannier/actors"
+	"pannier/cluster/protocol"
+	"pannier/engine"
+	"pannier/storage"
+)
+
+// clusterActors implements cluster.Actors.
+type clusterActors struct{ *clustered }
+
+func (a clusterActors) Deliver(event *engine.Event, ids []engine.SubscriptionID) {
+	a.member.system.Deliver(event, ids)
+}
+
+func (a clusterActors) Settled(journal engine.JournalID, id engine.SubscriptionID, sequences []uint64) {
+	a.member.system.Settled(journal, id, sequences)
+}
+
+func (a clusterActors) Returned(journal engine.JournalID, id engine.SubscriptionID, sequences []uint64, busy bool) {
+	a.member.system.Returned(journal, id, sequences, busy)
+}
+
+func (a clusterActors) Moved(shards map[int]bool) { a.member.system.Moved(shards) }
+
+func (a clusterActors) Relinquish(journal engine.JournalID) { a.member.system.Relinquish(journal) }
+
+// Merged implements cluster.Actors.
+func (a clusterActors) Merged(entries []engine.Entry) {
+	for n := range entries {
+		value, err := storage.DecodeEntry(&entries[n])
+		switch {
+		case err != nil:
+			a.logger.Error("entry of the retry state could not be read", "subscription", string(entries[n].Subscription), "error", err)
+		case value.Queue != nil:
+			a.member.system.MergeQueue(*value.Queue)
+		case entries[n].Kind == engine.EntryDelivery:
+			a.member.system.Merge(entries[n].Subscription, value.Key, value.Retry)
+		}
+	}
+}
+
+// Changed implements cluster.Actors.
+func (a clusterActors) Changed(ids []engine.SubscriptionID) {
+	go func() {
+		for _, id := range ids {
+			_ = a.member.system.Changed(context.Background(), id) // it ends with the system
+		}
+	}()
+}
+
+// Adopt implements cluster.Actors.
+func (a clusterActors) Adopt(journal engine.Journal, ref protocol.JournalRef, release uint64, account []byte) error {
+	mark := engine.Watermark{Journal: ref.ID, Sequence: release, Routed: release - 1, OpenThrough: release - 1}
+	var cursors []engine.Cursor
+	if len(account) > 0 {
+		var err error
+		if mark, cursors, err = storage.DecodeAccount(account); err != nil {
+			return err
+		}
+	}
+	return a.member.system.Adopt(actors.Adoption{
+		Name: fmt.Sprintf("%s@%016x", ref.Lane, uint64(ref.ID)), Journal: journal, Mark: mark, Cursors: cursors,
+	})
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+
+	"pannier/cluster/protocol"
+	"pannier/engine"
+	"pannier/storage"
+)
+
+// clusterDisk implements cluster.Disk.
+type clusterDisk struct{ *clustered }
+
+// ReadFrames implements cluster.Disk.
+func (d clusterDisk) ReadFrames(id engine.JournalID, from uint64, limit int) ([]byte, uint64, error) {
+	if journal := d.member.journals.byID(id); journal != nil {
+		return journal.ReadFrames(from, limit)
+	}
+	journal, err := d.copies.Journal(id)
+	if err != nil {
+		return nil, from, err
+	}
+	return journal.ReadFrames(from, limit)
+}
+
+// WriteCopy implements cluster.Disk.
+func (d clusterDisk) WriteCopy(w protocol.WriteReplica, done func()) error {
+	if !w.Begin {
+		return d.copies.Append(w.Journal.ID, w.First, w.Frames, done)
+	}
+	of := storage.CopyOf{Journal: w.Journal.ID, Origin: string(w.Journal.Origin), Boot: w.Journal.Boot, Lane: w.Journal.Lane}
+	if err := d.copies.Begin(of, w.First); err != nil {
+		return err
+	}
+	done()
+	return nil
+}
+
+// SaveAccount implements cluster.Disk.
+func (d clusterDisk) SaveAccount(id engine.JournalID, release uint64, account []byte) {
+	if err := d.copies.SaveAccount(id, release, account); err != nil {
+		d.logger.Warn("account of a journal could not be saved", "error", err)
+	}
+}
+
+// OpenCopy implements cluster.Disk.
+func (d clusterDisk) OpenCopy(id engine.JournalID) (engine.Journal, error) {
+	return d.copies.Journal(id)
+}
+
+// DropCopy implements cluster.Disk.
+func (d clusterDisk) DropCopy(id engine.JournalID) {
+	if err := d.copies.Drop(id); err != nil {
+		d.logger.Error("copy of a journal could not be removed", "error", err)
+	}
+}
+
+// MergeEntries implements cluster.Disk.
+func (d clusterDisk) MergeEntries(entries []engine.Entry, changes []engine.Write, done func()) error {
+	groups := storage.SplitEntries(entries)
+	for n, group := range groups {
+		if n == len(groups)-1 {
+			return d.member.state.MergeEntries(group, changes, done)
+		}
+		if err := d.member.state.MergeEntries(group, nil, func() {}); err != nil {
+			return err
+		}
+	}
+	return d.member.state.Write(changes, done)
+}
+
+// Entries implements cluster.Disk.
+func (d clusterDisk) Entries(shard int) ([]engine.Entry, error) {
+	before := make(chan struct{})
+	if err := d.member.state.Write(nil, func() { close(before) }); err != nil {
+		return nil, err
+	}
+	<-before
+	return d.member.state.Entries(context.Background(), shard)
+}
+
+// DropShard implements cluster.Disk.
+func (d clusterDisk) DropShard(shard int) error { return d.member.state.DropShard(shard, func() {}) }
+
+// PutVersions implements cluster.Disk.
+func (d clusterDisk) PutVersions(versions []*engine.Subscription, done func()) error {
+	writes := make([]engine.Write, len(versions))
+	for n, version := range versions {
+		writes[n] = engine.PutVersion{Subscription: version}
+	}
+	return d.member.state.Write(writes, done)
+}
+
+// SavePeers implements cluster.Disk.
+func (d clusterDisk) SavePeers(addresses map[string]string) error {
+	content, err := json.Marshal(addresses)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(d.peers+".tmp", content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(d.peers+".tmp", d.peers)
+}

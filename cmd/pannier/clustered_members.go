@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"pannier/cluster/placement"
+	"pannier/engine"
+)
+
+// PutVersion implements engine.Members.
+func (c *clustered) PutVersion(ctx context.Context, version *engine.Subscription) error {
+	return c.node.PutVersion(ctx, version)
+}
+
+// Identities implements engine.Members.
+func (c *clustered) Identities(ctx context.Context, ids []string) (map[string]engine.Identity, error) {
+	answers, silent := askAll[map[string]engine.Identity](ctx, c, callIdentities, ids)
+	known := make(map[string]engine.Identity)
+	for _, answer := range answers {
+		maps.Copy(known, answer)
+	}
+	if len(known) < len(ids) && len(silent) > 0 {
+		return nil, doesNotAnswer(silent[0])
+	}
+	return known, nil
+}
+
+// Answer implements engine.Members.
+func (c *clustered) Answer(ctx context.Context, key string) (engine.Answer, bool, error) {
+	answers, silent := askAll[found[engine.Answer]](ctx, c, callAnswer, key)
+	for _, answer := range answers {
+		if answer.Found {
+			return answer.Value, true, nil
+		}
+	}
+	if len(silent) > 0 {
+		return engine.Answer{}, false, doesNotAnswer(silent[0])
+	}
+	return engine.Answer{}, false, nil
+}
+
+func doesNotAnswer(id placement.MemberID) error {
+	return &engine.Error{
+		Code: engine.CodeUnavailable, Message: "the member " + string(id) + " does not answer", RetryAfter: time.Second,
+	}
+}
+
+// Owner implements engine.Members.
+func (c *clustered) Owner(id engine.SubscriptionID) string {
+	return string(c.node.View().Owner(engine.ShardOf(id)))
+}
+
+// View implements engine.Members.
+func (c *clustered) View(ctx context.Context) engine.ClusterView {
+	view := c.node.View()
+	owned := view.OwnedShards()
+	subscriptions := make(map[placement.MemberID]int)
+	c.member.table.Each(func(s *engine.Subscription) {
+		if !s.Deleted {
+			subscriptions[view.Owner(engine.ShardOf(s.ID))]++
+		}
+	})
+	totals, _ := askAll[memberTotals](ctx, c, callStats, all(true))
+	answer := engine.ClusterView{
+		Name: clusterName, Replication: view.Replication(), Shards: engine.Shards, UnderReplicated: c.node.UnderReplicated(),
+	}
+	for _, m := range view.Members() {
+		shown := engine.MemberView{
+			ID: string(m.ID), Address: m.API, State: m.State.String(), Boot: m.Boot, StartedAt: m.StartedAt,
+			OwnedShards: owned[m.ID], OwnedSubscriptions: subscriptions[m.ID],
+		}
+		shown.Backlog = totals[m.ID].Stats.Pending
+		answer.Members = append(answer.Members, shown)
+	}
+	return answer
+}
