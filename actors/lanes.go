@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -255,7 +256,7 @@ func (s *System) Release(lane string, part *engine.Part) {
 func (s *System) Abandon(lane string, part *engine.Part) { s.lanes.byName(lane).send(abandon{part}) }
 
 // Journals implements engine.Lanes.
-func (s *System) Journals() []engine.LaneJournal {
+func (s *System) Journals(context.Context) []engine.LaneJournal {
 	lanes := s.lanes.all()
 	journals := make([]engine.LaneJournal, 0, len(lanes))
 	for _, lane := range lanes {

@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -66,7 +67,7 @@ func writesOf(t *testing.T, fanOut, events int, span time.Duration) (watermarks 
 
 // journalEnd is the next sequence of the shared lane's journal.
 func (m *member) journalEnd() uint64 {
-	_, next := m.system.Journals()[0].Journal.Bounds()
+	_, next := m.system.Journals(context.Background())[0].Journal.Bounds()
 	return next
 }
 

@@ -29,6 +29,21 @@ func (p *peers) of(ids []placement.MemberID) (addresses []string) {
 	return addresses
 }
 
+// Away are the members that were seen, in this life or an earlier one, and are not seen now,
+// with where they talked to the others.
+func (n *Node) Away() map[placement.MemberID]string {
+	n.peers.mu.Lock()
+	defer n.peers.mu.Unlock()
+	away := make(map[placement.MemberID]string)
+	view := n.View()
+	for id, address := range n.peers.addresses {
+		if _, seen := view.Member(id); !seen {
+			away[id] = address
+		}
+	}
+	return away
+}
+
 // rememberPeers keeps where the members are that are seen now.
 func (n *Node) rememberPeers() {
 	n.peers.mu.Lock()

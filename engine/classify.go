@@ -18,7 +18,7 @@ type classifier struct {
 }
 
 func (e *Engine) classifier(ctx context.Context, s *Subscription) (*classifier, error) {
-	journals := e.lanes.Journals()
+	journals := e.lanes.Journals(ctx)
 	work, err := e.deliveries.Look(ctx, s.ID)
 	if err != nil {
 		return nil, err

@@ -137,7 +137,7 @@ func (e *Engine) gatherDead(ctx context.Context, c *classifier, window Window, a
 func (e *Engine) viewDead(c *classifier, dead *DeadLetter) DeliveryView {
 	event := dead.Event
 	if event == nil {
-		event = e.at(dead.Key.Event)
+		event = e.in(c.journals, dead.Key.Event)
 	}
 	view := DeliveryView{
 		ID: DeliveryID(dead.Key.Event, c.subscription.ID), SubscriptionID: c.subscription.ID,
@@ -154,7 +154,7 @@ func (e *Engine) gatherExpired(ctx context.Context, c *classifier, window Window
 	for _, r := range e.expired.of(c.subscription.ID) {
 		taken := 0
 		for sequence := r.Range.From; sequence <= r.Range.Through && taken <= g.limit && ctx.Err() == nil; sequence++ {
-			event := e.at(EventRef{Journal: r.Journal, Sequence: sequence})
+			event := e.in(c.journals, EventRef{Journal: r.Journal, Sequence: sequence})
 			if event == nil || !e.table.WasFor(event, c.subscription.ID) ||
 				!window.Contains(event.AcceptedAt) || !after.before(event.AcceptedAt.UnixMilli(), event.ID) {
 				continue
@@ -280,7 +280,7 @@ func (e *Engine) delivery(ctx context.Context, caller Caller, id string) (Delive
 	if err != nil {
 		return DeliveryView{}, nil, nil, err
 	}
-	event := e.at(ref)
+	event := e.at(ctx, ref)
 	if event != nil && !e.table.WasFor(event, sub) {
 		return DeliveryView{}, nil, nil, missing
 	}

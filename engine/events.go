@@ -24,7 +24,7 @@ func callerSeesEvent(caller Caller, event *Event) bool {
 func (e *Engine) lookup(ctx context.Context, id string) (*Event, error) {
 	ref, ours := ParseEventID(id)
 	if ours {
-		if event := e.at(ref); event != nil && event.ID == id {
+		if event := e.at(ctx, ref); event != nil && event.ID == id {
 			return event, nil
 		}
 	}
@@ -33,14 +33,19 @@ func (e *Engine) lookup(ctx context.Context, id string) (*Event, error) {
 		return nil, err
 	}
 	if identity, found := identities[id]; found {
-		return e.at(identity.Event), nil
+		return e.at(ctx, identity.Event), nil
 	}
 	return nil, nil
 }
 
 // at reads the event at a place of a journal, nil when there is none that was answered.
-func (e *Engine) at(ref EventRef) *Event {
-	for _, lane := range e.lanes.Journals() {
+func (e *Engine) at(ctx context.Context, ref EventRef) *Event {
+	return e.in(e.lanes.Journals(ctx), ref)
+}
+
+// in is at, in journals that were listed before.
+func (e *Engine) in(journals []LaneJournal, ref EventRef) *Event {
+	for _, lane := range journals {
 		if lane.Journal.ID() != ref.Journal || ref.Sequence > lane.Frontier {
 			continue
 		}

@@ -31,8 +31,9 @@ type Lanes interface {
 	Release(lane string, part *Part)
 	// Abandon gives up a held part: another part of its request could not be made durable.
 	Abandon(lane string, part *Part)
-	// Journals lists the journals of every lane, those that are only drained included.
-	Journals() []LaneJournal
+	// Journals lists the journals of every lane, those that are only drained included; in a cluster
+	// those of every member that answers (see NoteSilent).
+	Journals(ctx context.Context) []LaneJournal
 	// Views describes the lanes.
 	Views() []LaneView
 }

@@ -13,7 +13,7 @@ const walkChunk = 512
 // walk visits the retained events of all lanes that were accepted in a window, in order of
 // (accept time, id) and after a position, until visit returns false.
 func (e *Engine) walk(ctx context.Context, window Window, after position, visit func(*Event) bool) error {
-	return e.walkTo(ctx, e.lanes.Journals(), window, after, visit)
+	return e.walkTo(ctx, e.lanes.Journals(ctx), window, after, visit)
 }
 
 // walkTo is walk as far as the journals' frontiers were when they were listed.

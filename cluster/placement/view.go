@@ -47,6 +47,8 @@ func (v *View) place() {
 		seeds[n] = xxhash.Sum64String(string(m.ID))
 	}
 	v.replicas = make([][]MemberID, engine.Shards)
+	count := min(len(v.active), v.replication)
+	all := make([]MemberID, engine.Shards*count) // of every shard, one after the other
 	ranked := make([]ranking, 0, len(v.active))
 	for shard := range v.replicas {
 		ranked = ranked[:0]
@@ -54,9 +56,8 @@ func (v *View) place() {
 			ranked = append(ranked, ranking{n, score(seeds[n], uint64(shard))})
 		}
 		slices.SortFunc(ranked, ranking.compare)
-		top := ranked[:min(len(ranked), v.replication)]
-		v.replicas[shard] = make([]MemberID, len(top))
-		for rank, r := range top {
+		v.replicas[shard], all = all[:count:count], all[count:]
+		for rank, r := range ranked[:count] {
 			v.replicas[shard][rank] = v.members[r.member].ID
 		}
 	}

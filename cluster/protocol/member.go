@@ -153,10 +153,11 @@ func (m *Member) see(view *placement.View) {
 	if seen, found := view.Member(self.ID); found {
 		self = seen
 	}
+	m.future = view
 	if self.State == placement.Joining {
 		self.State = placement.Active
+		m.future = placement.NewView(append([]placement.Member{self}, others(view, self.ID)...), m.copies)
 	}
-	m.future = placement.NewView(append([]placement.Member{self}, others(view, self.ID)...), m.copies)
 	for _, s := range m.ordered {
 		if !view.Lives(s.peer, s.boot) && s.number != 0 {
 			m.lost(s)

@@ -47,7 +47,7 @@ type reconciling struct {
 	// the owner was last told what is here.
 	written, compared map[int]uint64
 	// same are, of each shard that this member owns, the members that have the same.
-	same map[int]map[placement.MemberID]bool
+	same map[int][]placement.MemberID
 	// pulled are the shards that this member has as their owner has them.
 	pulled map[int]bool
 }
@@ -55,7 +55,7 @@ type reconciling struct {
 func newReconciling(m *Member, holding []int) *reconciling {
 	r := &reconciling{
 		member: m, holding: make(map[int]bool),
-		learned: make(map[int]uint64), written: make(map[int]uint64), compared: make(map[int]uint64), same: make(map[int]map[placement.MemberID]bool), pulled: make(map[int]bool),
+		learned: make(map[int]uint64), written: make(map[int]uint64), compared: make(map[int]uint64), same: make(map[int][]placement.MemberID), pulled: make(map[int]bool),
 	}
 	for _, shard := range holding {
 		r.holding[shard] = true
@@ -181,7 +181,7 @@ func (r *reconciling) digest(from placement.MemberID, m *ShardDigest) {
 
 func (r *reconciling) answer(from placement.MemberID, theirs ShardSum, entries []engine.Entry) {
 	if SumOf(entries) != theirs.Sum {
-		delete(r.same[theirs.Shard], from)
+		r.same[theirs.Shard] = slices.DeleteFunc(r.same[theirs.Shard], func(id placement.MemberID) bool { return id == from })
 		r.sendAll(from, theirs.Shard, entries)
 		return
 	}
@@ -191,10 +191,9 @@ func (r *reconciling) answer(from placement.MemberID, theirs ShardSum, entries [
 }
 
 func (r *reconciling) noteSame(from placement.MemberID, shard int, answer *ShardSame) {
-	if r.same[shard] == nil {
-		r.same[shard] = make(map[placement.MemberID]bool)
+	if !slices.Contains(r.same[shard], from) {
+		r.same[shard] = append(r.same[shard], from)
 	}
-	r.same[shard][from] = true
 	answer.Shards = append(answer.Shards, shard)
 	if replicas := r.member.shards.replicas(shard); len(replicas) >= r.member.copies &&
 		!slices.Contains(replicas, from) && r.replicated(shard) {
@@ -209,7 +208,7 @@ func (r *reconciling) replicated(shard int) bool {
 		return false
 	}
 	for _, id := range r.member.shards.replicas(shard) {
-		if id != r.member.id && !r.same[shard][id] {
+		if id != r.member.id && !slices.Contains(r.same[shard], id) {
 			return false
 		}
 	}

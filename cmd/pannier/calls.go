@@ -37,8 +37,9 @@ type (
 	all bool
 	// memberTotals are the totals of one member.
 	memberTotals struct {
-		Stats     engine.StatsView
-		Discarded uint64
+		Stats           engine.StatsView
+		Discarded       uint64
+		UnderReplicated int
 	}
 	// journalAt is a journal that a member keeps.
 	journalAt struct {
@@ -71,7 +72,7 @@ type (
 func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, error) {
 	return map[string]func(context.Context, []byte) ([]byte, error){
 		callStats: answering(func(context.Context, all) (memberTotals, error) {
-			return memberTotals{c.member.system.Stats(), c.member.system.Discarded()}, nil
+			return memberTotals{c.member.system.Stats(), c.member.system.Discarded(), c.node.UnderReplicated()}, nil
 		}),
 		callLook: answering(func(ctx context.Context, id engine.SubscriptionID) (engine.SubscriptionWork, error) {
 			return c.member.system.Look(ctx, id)
@@ -167,6 +168,7 @@ func askAll[A, Q any](ctx context.Context, c *clustered, method string, question
 				return
 			}
 			silent = append(silent, m.ID)
+			engine.NoteSilent(ctx, string(m.ID))
 			c.logger.Warn("a member does not answer", "member", string(m.ID), "call", method, "error", err)
 		})
 	}

@@ -79,7 +79,7 @@ func (c *testCluster) awaitActive(n int) {
 					active++
 				}
 			}
-			return active == n && len(view.Members) == n && (view.UnderReplicated == 0 || n < 2)
+			return active == n && (view.UnderReplicated == 0 || n < 2)
 		})
 		if err != nil {
 			c.t.Fatalf("the cluster is %+v, want %d active members", view, n)

@@ -221,7 +221,7 @@ func (c *clustered) trimCopies() {
 		select {
 		case <-ticker.C:
 			kept := make(map[engine.JournalID]bool)
-			for _, lane := range c.member.system.Journals() {
+			for _, lane := range c.member.system.Journals(context.Background()) {
 				kept[lane.Journal.ID()] = true
 			}
 			if err := c.copies.Trim(time.Now(), c.retention, kept); err != nil {

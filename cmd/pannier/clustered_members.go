@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"pannier/cluster/placement"
@@ -64,7 +66,7 @@ func (c *clustered) View(ctx context.Context) engine.ClusterView {
 	})
 	totals, _ := askAll[memberTotals](ctx, c, callStats, all(true))
 	answer := engine.ClusterView{
-		Name: clusterName, Replication: view.Replication(), Shards: engine.Shards, UnderReplicated: c.node.UnderReplicated(),
+		Name: clusterName, Replication: view.Replication(), Shards: engine.Shards,
 	}
 	for _, m := range view.Members() {
 		shown := engine.MemberView{
@@ -72,7 +74,12 @@ func (c *clustered) View(ctx context.Context) engine.ClusterView {
 			OwnedShards: owned[m.ID], OwnedSubscriptions: subscriptions[m.ID],
 		}
 		shown.Backlog = totals[m.ID].Stats.Pending
+		answer.UnderReplicated += totals[m.ID].UnderReplicated
 		answer.Members = append(answer.Members, shown)
 	}
+	for id, address := range c.node.Away() {
+		answer.Members = append(answer.Members, engine.MemberView{ID: string(id), Address: address, State: placement.State(0).String()})
+	}
+	slices.SortFunc(answer.Members, func(a, b engine.MemberView) int { return cmp.Compare(a.ID, b.ID) })
 	return answer
 }

@@ -20,10 +20,10 @@ type gathered struct {
 }
 
 // Journals implements engine.Lanes: those of every member that answers.
-func (g gathered) Journals() []engine.LaneJournal {
+func (g gathered) Journals(ctx context.Context) []engine.LaneJournal {
 	self := placement.MemberID(g.cluster.member.folder.Member())
-	journals := g.System.Journals()
-	answers, _ := askAll[[]journalAt](context.Background(), g.cluster, callJournals, all(true))
+	journals := g.System.Journals(ctx)
+	answers, _ := askAll[[]journalAt](ctx, g.cluster, callJournals, all(true))
 	for _, id := range slices.Sorted(maps.Keys(answers)) {
 		if id == self {
 			continue

@@ -11,7 +11,7 @@ import (
 
 // keptJournals describes what this member keeps.
 func (c *clustered) keptJournals() []journalAt {
-	kept := c.member.system.Journals()
+	kept := c.member.system.Journals(context.Background())
 	described := make([]journalAt, len(kept))
 	for n, lane := range kept {
 		first, next := lane.Journal.Bounds()
@@ -22,7 +22,7 @@ func (c *clustered) keptJournals() []journalAt {
 
 // kept finds a journal that this member keeps. Errors: not_found.
 func (c *clustered) kept(id engine.JournalID) (engine.Journal, error) {
-	for _, lane := range c.member.system.Journals() {
+	for _, lane := range c.member.system.Journals(context.Background()) {
 		if lane.Journal.ID() == id {
 			return lane.Journal, nil
 		}

@@ -29,6 +29,8 @@ func (p Period) window() engine.Window {
 type list[T any] struct {
 	Data       []T     `json:"data" nullable:"false"`
 	NextCursor *string `json:"next_cursor" doc:"The cursor of the next page; null on the last one."`
+	// SilentMembers is not there where everybody answered.
+	SilentMembers []string `json:"silent_members,omitempty" doc:"Members of the cluster that did not answer: what only they have is missing."`
 }
 
 // listAnswer is a page and the link to the next (RFC 8288).
@@ -43,6 +45,7 @@ func listed[E, T any](ctx context.Context, items engine.Listed[E], encode func(E
 	for _, item := range items.Items {
 		answer.Body.Data = append(answer.Body.Data, encode(item))
 	}
+	answer.Body.SilentMembers = engine.SilentMembers(ctx)
 	if items.Next != "" {
 		answer.Body.NextCursor = &items.Next
 		next := *exchangeOf(ctx).request.URL

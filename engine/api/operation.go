@@ -43,6 +43,7 @@ func handle[I, O any](s *Server, op huma.Operation, who access,
 	defer func() { registered(s.huma.OpenAPI(), op.Method, op.Path).RequestBody = body }()
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		x := exchangeOf(ctx)
+		ctx = engine.WithSilence(ctx)
 		out, err := do(ctx, x.caller, in)
 		if err != nil {
 			return nil, s.problem(ctx, x.request.URL.Path, err)
