@@ -14,6 +14,9 @@ type Adoption struct {
 	Journal engine.Journal
 	Mark    engine.Watermark
 	Cursors []engine.Cursor
+	// Foreign tells that another member wrote the journal: its index of given ids and
+	// Idempotency-Keys may be lost with its disk.
+	Foreign bool
 }
 
 // Adopt goes on with a journal: what of it is undischarged is handed out again, by the versions
@@ -38,7 +41,38 @@ func (s *System) Adopt(a Adoption) error {
 		return fmt.Errorf("adopt a journal: %w", err)
 	}
 	s.wakeLane(lane)
+	if a.Foreign {
+		s.background(func() { s.indexAgain(lane, a.Mark.Routed) })
+	}
 	return nil
+}
+
+// indexAgain indexes the given ids and keys of the last day that recovery did not: an id means one
+// thing for as long as that, whatever became of the member that took it.
+func (s *System) indexAgain(lane *ingress, through uint64) {
+	from, err := lane.journal.Seek(s.clock().Add(-engine.IdentityWindow))
+	r := newRecovery(s, lane, engine.Watermark{})
+	r.adopted = true
+	for err == nil && from <= through && !s.stopping.Load() {
+		next := from
+		next, err = lane.journal.Read(from, readRecords, func(sequence uint64, record engine.Record) bool {
+			switch {
+			case sequence > through:
+			case record.Request != nil:
+				r.request(record.Request)
+			default:
+				r.remember(record.Event)
+			}
+			return sequence < through
+		})
+		if next <= from {
+			break
+		}
+		from = next
+	}
+	if err != nil {
+		s.logger.Warn("given ids of an adopted journal could not be indexed", "lane", lane.name, "error", err)
+	}
 }
 
 // Adopted counts the journals of earlier lives that this member keeps.

@@ -65,5 +65,6 @@ func (a clusterActors) Adopt(journal engine.Journal, ref protocol.JournalRef, re
 	}
 	return a.member.system.Adopt(actors.Adoption{
 		Name: fmt.Sprintf("%s@%016x", ref.Lane, uint64(ref.ID)), Journal: journal, Mark: mark, Cursors: cursors,
+		Foreign: string(ref.Origin) != a.member.folder.Member(),
 	})
 }
