@@ -151,7 +151,7 @@ func (e *Engine) viewDead(c *classifier, dead *DeadLetter) DeliveryView {
 
 // gatherExpired adds the deliveries that expired, from the stubs of their segments.
 func (e *Engine) gatherExpired(ctx context.Context, c *classifier, window Window, after position, g *gatherer) error {
-	for _, r := range e.expired.of(c.subscription.ID) {
+	for _, r := range c.expired.of(c.subscription.ID) {
 		taken := 0
 		for sequence := r.Range.From; sequence <= r.Range.Through && taken <= g.limit && ctx.Err() == nil; sequence++ {
 			event := e.in(c.journals, EventRef{Journal: r.Journal, Sequence: sequence})

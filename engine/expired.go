@@ -25,6 +25,9 @@ func (e *Engine) Expire(r Expired) {
 	e.expired.ranges[r.Subscription] = append(e.expired.ranges[r.Subscription], r)
 }
 
+// LocalExpired lists what left the retention of the journals that this member keeps.
+func (e *Engine) LocalExpired(id SubscriptionID) []Expired { return e.expired.of(id) }
+
 func (x *expiredRanges) has(id SubscriptionID, ref EventRef) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

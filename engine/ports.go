@@ -155,6 +155,9 @@ type Members interface {
 	// that is seen. Errors: unavailable (one that is seen does not answer).
 	Identities(ctx context.Context, ids []string) (map[string]Identity, error)
 	Answer(ctx context.Context, key string) (Answer, bool, error)
+	// Expired lists the deliveries of a subscription that left the retention of any member's
+	// journals unattempted.
+	Expired(ctx context.Context, id SubscriptionID) []Expired
 	// ShareKey tells every member that is seen of an API key, or of its end; the others hear of it
 	// when they are back.
 	ShareKey(ctx context.Context, key APIKey)

@@ -95,6 +95,9 @@ func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, er
 			}
 			return nil, nil
 		}),
+		callExpired: answering(func(_ context.Context, id engine.SubscriptionID) ([]engine.Expired, error) {
+			return c.member.engine.LocalExpired(id), nil
+		}),
 		callInsert:     answering(c.insertHere),
 		callIdentities: answering(c.member.engine.LocalIdentities),
 		callAnswer: answering(func(ctx context.Context, key string) (found[engine.Answer], error) {

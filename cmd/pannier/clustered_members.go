@@ -49,6 +49,15 @@ func doesNotAnswer(id placement.MemberID) error {
 	}
 }
 
+// Expired implements engine.Members.
+func (c *clustered) Expired(ctx context.Context, id engine.SubscriptionID) (expired []engine.Expired) {
+	answers, _ := askAll[[]engine.Expired](ctx, c, callExpired, id)
+	for _, theirs := range answers {
+		expired = append(expired, theirs...)
+	}
+	return expired
+}
+
 // Owner implements engine.Members.
 func (c *clustered) Owner(id engine.SubscriptionID) string {
 	return string(c.node.View().Owner(engine.ShardOf(id)))
