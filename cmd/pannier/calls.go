@@ -26,6 +26,7 @@ const (
 	callPutKeys    = "put-keys"
 	callKeys       = "keys"
 	callInsert     = "insert"
+	callExpired    = "expired"
 	callAnswer     = "answer"
 )
 
