@@ -26,6 +26,8 @@ type world struct {
 	fatal   func(error)
 	// writeTakes is how long the state takes to call a write done.
 	writeTakes time.Duration
+	// cluster is the other members, as a life sees them; nil: it runs alone.
+	cluster engine.Cluster
 	// crashAfter tells that nothing after this write becomes durable.
 	crashAfter func([]engine.Write) bool
 
@@ -94,7 +96,7 @@ func (w *world) boot() *life {
 	l.table = engine.NewTable(snapshot.Versions)
 	recent, dropped := engine.NewRecent(), engine.NewDroppedBatches(snapshot.Dropped)
 	l.system, err = actors.Start(actors.Options{
-		Table: l.table, State: state, History: w.history, Sender: fencedSender{l}, Recent: recent, Dropped: dropped,
+		Table: l.table, State: state, Cluster: w.cluster, History: w.history, Sender: fencedSender{l}, Recent: recent, Dropped: dropped,
 		Snapshot: snapshot, Lanes: w.lanes, Retention: w.retain,
 		AutoPromoteRate: w.promote, OpenJournal: l.open, RemoveJournal: l.remove,
 		Clock: time.Now, Random: w.random, Logger: slog.New(slog.DiscardHandler),

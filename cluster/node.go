@@ -19,8 +19,13 @@ import (
 	"pannier/engine"
 )
 
-// tickEvery drives the protocol's clock.
-const tickEvery = 50 * time.Millisecond
+const (
+	// tickEvery drives the protocol's clock.
+	tickEvery = 50 * time.Millisecond
+	// maxQueued bounds the effects that wait while the disk is slow: beyond it nothing more is
+	// taken in from other members, which are held back by their streams.
+	maxQueued = 4096
+)
 
 // Options are what a Node is made from.
 type Options struct {
@@ -62,6 +67,8 @@ type Node struct {
 	mu      sync.Mutex // the protocol
 	core    *protocol.Member
 	queue   []protocol.Effect
+	taken   sync.Cond // queue was taken, or the node is closed
+	closed  bool
 	commits map[engine.JournalID][]waitingCommit
 	durable map[uint64]func()
 	changes map[uint64]chan<- protocol.Propagated
@@ -90,6 +97,7 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 		changes: make(map[uint64]chan<- protocol.Propagated), started: make(chan struct{}),
 		work: make(chan struct{}, 1), custody: make(chan func(), 1024), stopped: make(chan struct{}),
 	}
+	n.taken.L = &n.mu
 	n.handing.ready = make(chan struct{}, 1)
 	n.peers.addresses = o.Peers
 	defer func() {
@@ -149,6 +157,11 @@ func (n *Node) do(take func(*protocol.Member)) {
 }
 
 func (n *Node) receive(e protocol.Envelope) {
+	n.mu.Lock()
+	for len(n.queue) > maxQueued && !n.closed {
+		n.taken.Wait()
+	}
+	n.mu.Unlock()
 	n.do(func(core *protocol.Member) { core.Receive(time.Now(), e) })
 }
 
@@ -221,6 +234,10 @@ func (n *Node) Close() error {
 		}
 		err = errors.Join(err, n.members.Close())
 	}
+	n.mu.Lock()
+	n.closed = true
+	n.mu.Unlock()
+	n.taken.Broadcast()
 	close(n.stopped)
 	if n.link != nil {
 		n.link.Close()

@@ -21,6 +21,7 @@ func (n *Node) perform() {
 		effects := n.queue
 		n.queue = nil
 		n.mu.Unlock()
+		n.taken.Broadcast()
 		for _, e := range effects {
 			n.effect(e)
 		}

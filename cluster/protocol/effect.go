@@ -24,7 +24,7 @@ type (
 		Bytes   int
 	}
 	// WriteReplica appends to a copy; Begin makes an empty one that begins at First, in the
-	// place of one that ends below.
+	// place of one that is there.
 	WriteReplica struct {
 		Token       uint64
 		Journal     JournalRef

@@ -351,7 +351,7 @@ func (m *Member) handle(from placement.MemberID, message Message) {
 	case *Appended:
 		m.replication.appended(from, t)
 	case *Progress:
-		m.replicas.progress(t)
+		m.replicas.progress(from, t)
 	case *Unfollow:
 		m.replicas.unfollow(from, t)
 	case *Holdings:

@@ -34,8 +34,11 @@ func (r *replicas) append(from placement.MemberID, m *Append) {
 	if _, kept := r.member.replication.journals[m.Journal.ID]; kept {
 		return // two keep it for a moment, of which one may even be its living writer
 	}
+	if !r.heeds(from, m.Journal) {
+		return
+	}
 	c := r.copies[m.Journal.ID]
-	if m.Begin && (c == nil || c.next < m.First) {
+	if m.Begin && c.mustBegin(from, m.First) {
 		c = &replica{ref: m.Journal, base: m.First, next: m.First, synced: m.First, release: m.First}
 		c.countedOnBy(from)
 		r.copies[m.Journal.ID] = c
@@ -43,7 +46,7 @@ func (r *replicas) append(from placement.MemberID, m *Append) {
 		return
 	}
 	if c == nil || m.Begin || m.First != c.next {
-		if c != nil {
+		if c != nil && (!m.Begin || m.First >= c.base) {
 			c.countedOnBy(from)
 			r.member.send(from, &Appended{Journal: m.Journal.ID, Next: c.synced})
 		}
@@ -52,6 +55,27 @@ func (r *replicas) append(from placement.MemberID, m *Append) {
 	c.countedOnBy(from)
 	c.next = m.Next
 	r.write(from, c, WriteReplica{Journal: c.ref, First: m.First, Next: m.Next, Frames: m.Frames})
+}
+
+// heeds tells whether a keeper is listened to: nobody but a journal's writer as long as that is
+// seen. Another that does not see it may keep the journal too, and take for discharged what it
+// does not know to be for somebody.
+func (r *replicas) heeds(keeper placement.MemberID, ref JournalRef) bool {
+	return keeper == ref.Origin || !r.member.view.Lives(ref.Origin, ref.Boot)
+}
+
+// mustBegin tells whether a copy that a keeper asks for cannot go on from what is there: there
+// is nothing, or it ends before, or it begins later. What begins later stays if another keeper
+// counts on it, unless it is the writer that asks, which has all of it.
+func (c *replica) mustBegin(keeper placement.MemberID, first uint64) bool {
+	if c == nil || c.next < first {
+		return true
+	}
+	others := len(c.keepers)
+	if c.keepers[keeper] {
+		others--
+	}
+	return first < c.base && (keeper == c.ref.Origin || others == 0)
 }
 
 // write acknowledges what it writes once it is synced.
@@ -66,10 +90,11 @@ func (r *replicas) write(from placement.MemberID, c *replica, w WriteReplica) {
 	r.member.emit(w)
 }
 
-// progress keeps the keeper's account, from which the copy would be adopted.
-func (r *replicas) progress(m *Progress) {
+// progress keeps the keeper's account, from which the copy would be adopted. The writer's
+// counts, even if another came further.
+func (r *replicas) progress(from placement.MemberID, m *Progress) {
 	c := r.copies[m.Journal]
-	if c == nil || m.Release < c.release {
+	if c == nil || !r.heeds(from, c.ref) || (m.Release < c.release && from != c.ref.Origin) {
 		return
 	}
 	c.release, c.state = m.Release, m.State

@@ -3,6 +3,7 @@ package protocol
 import (
 	"testing"
 
+	"pannier/cluster/placement"
 	"pannier/engine"
 )
 
@@ -47,7 +48,7 @@ func TestAnswersOfACopyThatWasGivenUpCountForNothing(t *testing.T) {
 func TestCopyStaysWhileOneKeeperCountsOnIt(t *testing.T) {
 	t.Parallel()
 	o := newOwner(t)
-	ref := JournalRef{ID: 7, Origin: "b", Boot: 1}
+	ref := JournalRef{ID: 7, Origin: "gone", Boot: 1}
 	for _, keeper := range o.peers() {
 		o.replicas.append(keeper, &Append{Journal: ref, Begin: true, First: 1, Next: 1})
 	}
@@ -58,5 +59,37 @@ func TestCopyStaysWhileOneKeeperCountsOnIt(t *testing.T) {
 	o.replicas.unfollow("b", &Unfollow{Journal: ref.ID})
 	if o.replicas.copies[engine.JournalID(7)] != nil {
 		t.Error("the copy is kept although nobody counts on it")
+	}
+}
+
+// TestOnlyTheWriterIsHeededWhileItIsSeen: another member that does not see the writer keeps the
+// journal too, and has come further than the writer, for it knows of fewer subscriptions.
+func TestOnlyTheWriterIsHeededWhileItIsSeen(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	ref := JournalRef{ID: 7, Origin: "b", Boot: 1}
+	o.replicas.append("c", &Append{Journal: ref, Begin: true, First: 9, Next: 9})
+	if o.replicas.copies[ref.ID] != nil {
+		t.Error("a copy was begun for another keeper while the writer is seen")
+	}
+	o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 5, Next: 5})
+	o.replicas.progress("c", &Progress{Journal: ref.ID, Release: 9})
+	if got := o.replicas.copies[ref.ID].release; got != 5 {
+		t.Errorf("the copy would be adopted from %d, want 5", got)
+	}
+}
+
+// TestCopyThatBeginsTooLateIsBegunAgain: it was made for a keeper that needs less of the journal.
+func TestCopyThatBeginsTooLateIsBegunAgain(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	ref := JournalRef{ID: 7, Origin: "b", Boot: 1}
+	o.View(o.now, []placement.Member{activeMember("a"), activeMember("c")})
+	o.replicas.append("c", &Append{Journal: ref, Begin: true, First: 9, Next: 9})
+	o.replicas.append("c", &Append{Journal: ref, First: 9, Next: 12})
+	o.View(o.now, []placement.Member{activeMember("a"), activeMember("b"), activeMember("c")})
+	o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 5, Next: 5})
+	if got := o.replicas.copies[ref.ID]; got.base != 5 || got.next != 5 {
+		t.Errorf("the copy reaches from %d to %d, want an empty one from 5", got.base, got.next)
 	}
 }
