@@ -275,4 +275,3 @@ func TestAnotherGoesOnWithAJournal(t *testing.T) {
 		d.stop()
 	})
 }
-
