@@ -22,7 +22,7 @@ const (
 	// eventBytes is a vehicle position with its envelope, as the journal has it.
 	eventBytes = 700
 	// draws are the events, and the clusters, that a figure is the mean of.
-	draws = 200
+	draws = 50
 	seed  = 1
 )
 
