@@ -222,6 +222,13 @@ func (n *Node) UnderReplicated() int {
 	return n.core.UnderReplicated()
 }
 
+// Lag counts, by follower, the records of this member's journals that it has yet to copy.
+func (n *Node) Lag() map[placement.MemberID]uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.core.Lag()
+}
+
 // Leave tells the others that this member goes: its shards have other owners from now on.
 func (n *Node) Leave() error { return n.members.SetState(placement.Draining) }
 

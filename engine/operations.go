@@ -26,7 +26,7 @@ func (e *Engine) Cluster(ctx context.Context) ClusterView {
 		Name: "pannier", Replication: 1, Shards: Shards,
 		Members: []MemberView{{
 			ID: e.member.ID, Address: e.member.Address, State: "active", Boot: e.member.Boot,
-			StartedAt: e.member.StartedAt, OwnedShards: Shards, OwnedSubscriptions: e.table.Len(), Backlog: stats.Pending,
+			StartedAt: e.member.StartedAt, OwnedShards: Shards, Replicas: Shards, OwnedSubscriptions: e.table.Len(), Backlog: stats.Pending,
 		}},
 	}
 }

@@ -142,7 +142,12 @@ type MemberView struct {
 	StartedAt          time.Time
 	OwnedShards        int
 	OwnedSubscriptions int
+	Replicas           int // shards whose retry state it keeps, owned ones included
 	Backlog            uint64
+	// Lag is how many records of this member's journals each of its followers has yet to copy.
+	Lag map[string]uint64
+	// Silent tells that the member did not answer: what only it knows is missing.
+	Silent bool
 }
 
 // ClusterView describes the cluster; a single member is a cluster of one.

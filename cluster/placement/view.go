@@ -141,6 +141,17 @@ func (v *View) Followers(id MemberID) []MemberID {
 	return followers
 }
 
+// KeptShards counts the shards of which each member is a replica.
+func (v *View) KeptShards() map[MemberID]int {
+	kept := make(map[MemberID]int, len(v.active))
+	for shard := range v.replicas {
+		for _, id := range v.replicas[shard] {
+			kept[id]++
+		}
+	}
+	return kept
+}
+
 // OwnedShards counts the shards of each owner.
 func (v *View) OwnedShards() map[MemberID]int {
 	owned := make(map[MemberID]int, len(v.active))

@@ -106,6 +106,9 @@ func (m *Member) Replicas(sub engine.SubscriptionID) int {
 // not to be changed.
 func (m *Member) ReplicasOf(shard int) []placement.MemberID { return m.view.Replicas(shard) }
 
+// Lag counts, by follower, the records of kept journals that it has yet to copy.
+func (m *Member) Lag() map[placement.MemberID]uint64 { return m.replication.lag() }
+
 // UnderReplicated counts the owned shards and kept journals that have fewer complete copies
 // than asked for.
 func (m *Member) UnderReplicated() int {

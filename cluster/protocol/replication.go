@@ -295,6 +295,21 @@ func (r *replication) account(id engine.JournalID, to placement.MemberID) {
 	}
 }
 
+// lag counts, by follower, the records that it has yet to copy.
+func (r *replication) lag() map[placement.MemberID]uint64 {
+	lag := make(map[placement.MemberID]uint64)
+	for _, j := range r.journals {
+		for _, id := range r.chosen() {
+			behind := j.synced + 1 - j.release
+			if f := j.followers[id]; f != nil && f.begun {
+				behind = j.synced + 1 - min(f.acked, j.synced+1)
+			}
+			lag[id] += behind
+		}
+	}
+	return lag
+}
+
 // underReplicated counts the journals of which fewer copies are complete than asked for.
 func (r *replication) underReplicated() (n int) {
 	for _, j := range r.journals {

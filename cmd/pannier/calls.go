@@ -41,6 +41,7 @@ type (
 		Stats           engine.StatsView
 		Discarded       uint64
 		UnderReplicated int
+		Lag             map[placement.MemberID]uint64
 	}
 	// journalAt is a journal that a member keeps.
 	journalAt struct {
@@ -73,7 +74,7 @@ type (
 func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, error) {
 	return map[string]func(context.Context, []byte) ([]byte, error){
 		callStats: answering(func(context.Context, all) (memberTotals, error) {
-			return memberTotals{c.member.system.Stats(), c.member.system.Discarded(), c.node.UnderReplicated()}, nil
+			return memberTotals{c.member.system.Stats(), c.member.system.Discarded(), c.node.UnderReplicated(), c.node.Lag()}, nil
 		}),
 		callLook: answering(func(ctx context.Context, id engine.SubscriptionID) (engine.SubscriptionWork, error) {
 			return c.member.system.Look(ctx, id)

@@ -66,7 +66,7 @@ func (c *clustered) Owner(id engine.SubscriptionID) string {
 // View implements engine.Members.
 func (c *clustered) View(ctx context.Context) engine.ClusterView {
 	view := c.node.View()
-	owned := view.OwnedShards()
+	owned, kept := view.OwnedShards(), view.KeptShards()
 	subscriptions := make(map[placement.MemberID]int)
 	c.member.table.Each(func(s *engine.Subscription) {
 		if !s.Deleted {
@@ -80,10 +80,15 @@ func (c *clustered) View(ctx context.Context) engine.ClusterView {
 	for _, m := range view.Members() {
 		shown := engine.MemberView{
 			ID: string(m.ID), Address: m.API, State: m.State.String(), Boot: m.Boot, StartedAt: m.StartedAt,
-			OwnedShards: owned[m.ID], OwnedSubscriptions: subscriptions[m.ID],
+			OwnedShards: owned[m.ID], OwnedSubscriptions: subscriptions[m.ID], Replicas: kept[m.ID],
+			Lag: make(map[string]uint64),
 		}
-		shown.Backlog = totals[m.ID].Stats.Pending
-		answer.UnderReplicated += totals[m.ID].UnderReplicated
+		theirs, answered := totals[m.ID]
+		shown.Backlog, shown.Silent = theirs.Stats.Pending, !answered
+		for follower, behind := range theirs.Lag {
+			shown.Lag[string(follower)] = behind
+		}
+		answer.UnderReplicated += theirs.UnderReplicated
 		answer.Members = append(answer.Members, shown)
 	}
 	for id, address := range c.node.Away() {

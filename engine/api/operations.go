@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
 
 	"pannier/engine"
@@ -26,6 +27,10 @@ type MemberAnswer struct {
 	OwnedShards        int     `json:"owned_shards"`
 	OwnedSubscriptions int     `json:"owned_subscriptions"`
 	Backlog            uint64  `json:"backlog" doc:"Deliveries not settled."`
+	Replicas           int     `json:"replicas" doc:"Shards whose retry state it keeps, owned ones included."`
+	// Lag has a member for each of its followers.
+	Lag    map[string]uint64 `json:"lag" nullable:"false" doc:"By follower: records of this member's journals that it has yet to copy."`
+	Silent bool              `json:"silent,omitempty" doc:"It does not answer: its backlog and lag are not known."`
 }
 
 // LaneAnswer describes a lane on the member that answers.
@@ -71,6 +76,10 @@ func (s *Server) cluster(ctx context.Context, _ engine.Caller, _ *nothing) (*str
 		answer.Members[i] = MemberAnswer{
 			ID: m.ID, Address: m.Address, State: m.State, Boot: m.Boot, StartedAt: instant(m.StartedAt),
 			OwnedShards: m.OwnedShards, OwnedSubscriptions: m.OwnedSubscriptions, Backlog: m.Backlog,
+			Replicas: m.Replicas, Lag: maps.Clone(m.Lag), Silent: m.Silent,
+		}
+		if m.Lag == nil {
+			answer.Members[i].Lag = map[string]uint64{}
 		}
 	}
 	return &struct{ Body ClusterAnswer }{answer}, nil
