@@ -219,7 +219,7 @@ func TestOperations(t *testing.T) {
 		}
 		one, _ := members[0].(object)
 		wantObject(m.T, "member", one, `{"id":"mem_test","address":"127.0.0.1:8080","state":"active","boot":1,"started_at":"`+start+`",
-			"owned_shards":1024,"owned_subscriptions":1,"backlog":1}`)
+			"owned_shards":1024,"owned_subscriptions":1,"replicas":1024,"backlog":1,"lag":{}}`)
 		cluster["members"] = nil
 		wantObject(m.T, "cluster", cluster, `{"name":"`+text(cluster["name"])+`","replication":1,"shards":1024,"under_replicated":0,"members":null}`)
 
