@@ -95,8 +95,8 @@ func (s *System) adoptedLane(a Adoption) *ingress {
 	return lane
 }
 
-// takeOver gives back what came from the journal's former keeper and has not begun: it comes
-// again from here.
+// takeOver gives back what came from another keeper of the journal and has not begun, and forgets
+// what is known of the journal: it comes again, from here or from there.
 func (s *System) takeOver(journal engine.JournalID) {
 	for _, e := range s.registry.all() {
 		for _, slot := range e.allSlots() {
@@ -154,8 +154,8 @@ func (s *System) Relinquish(journal engine.JournalID) {
 	writes := []engine.Write{engine.DropWatermark{Journal: journal}}
 	for _, e := range s.registry.all() {
 		writes = append(writes, engine.DropCursor{Subscription: e.id, Journal: journal})
-		s.dropSlot(e, journal)
 	}
+	s.takeOver(journal) // what the next keeper has handed out already comes again
 	for part := range slices.Chunk(writes, maxDrops) {
 		s.write(part, func() {})
 	}

@@ -111,6 +111,13 @@ func (s *System) Merge(id engine.SubscriptionID, key engine.DeliveryKey, record 
 	}
 }
 
+// WakeFor starts the actor of a subscription that has retry records, unless it is at work.
+func (s *System) WakeFor(id engine.SubscriptionID) {
+	if e := s.entryOf(id); e != nil && s.owns(id) && !e.isAwake() {
+		e.wake()
+	}
+}
+
 // MergeQueue takes in the durable timer of a subscription, for when its actor starts.
 func (s *System) MergeQueue(queue engine.Queue) {
 	if e := s.entryOf(queue.Subscription); e != nil && !e.isAwake() {

@@ -144,6 +144,18 @@ func (s *System) fetch(ctx context.Context, record engine.RetryRecord) *engine.E
 			return found.Event
 		}
 	}
+	if event := s.carried(ctx, record); event != nil {
+		return event
+	}
+	// The record may be on its way to the disk: it is there behind what was written before.
+	if s.writeAndWait() != nil {
+		return nil
+	}
+	return s.carried(ctx, record)
+}
+
+// carried is the event that a stored retry record carries.
+func (s *System) carried(ctx context.Context, record engine.RetryRecord) *engine.Event {
 	stored, found, err := s.state.RetryRecord(ctx, record.Subscription, record.Key)
 	if err != nil || !found {
 		return nil

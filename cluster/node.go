@@ -237,9 +237,11 @@ func (n *Node) Close() error {
 	var err error
 	if n.members != nil {
 		if self, seen := n.View().Member(n.options.Self.ID); seen && self.State == placement.Draining {
-			err = n.members.Leave(0)
+			if gone := n.members.Leave(0); gone != nil {
+				n.options.Logger.Warn("the others may notice late that this member left", "error", gone)
+			}
 		}
-		err = errors.Join(err, n.members.Close())
+		err = n.members.Close()
 	}
 	n.mu.Lock()
 	n.closed = true

@@ -43,7 +43,7 @@ func (n *Node) effect(e protocol.Effect) {
 	case protocol.WriteProgress:
 		n.options.Disk.SaveAccount(t.Journal, t.Release, t.State)
 	case protocol.DropReplica:
-		n.custody <- func() { n.options.Disk.DropCopy(t.Journal) }
+		n.options.Disk.DropCopy(t.Journal) // in order with what is written to the copy
 	case protocol.Committed:
 		n.committed(t)
 	case protocol.Adopt:
@@ -152,7 +152,7 @@ func (n *Node) move(shards []int, gained bool) {
 				continue
 			}
 			if len(entries) > 0 {
-				n.actors.Merged(entries)
+				n.actors.Wake(entries)
 			}
 		}
 	})

@@ -42,6 +42,8 @@ type Actors interface {
 	Moved(shards map[int]bool)
 	// Merged takes in retry state that another member wrote.
 	Merged(entries []engine.Entry)
+	// Wake starts the actors of subscriptions that have retry state: they read it when they start.
+	Wake(entries []engine.Entry)
 	// Changed tells that other versions of subscriptions are in force.
 	Changed(ids []engine.SubscriptionID)
 	// Adopt goes on with a journal. It waits for the disk.

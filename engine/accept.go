@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"strings"
@@ -32,6 +33,9 @@ func (e *Engine) Accept(ctx context.Context, caller Caller, drafts []Draft, key 
 	if key != "" {
 		r.key = caller.Tenant + "\x00" + key
 	}
+	if e.cluster != nil && key != "" {
+		r.nameEvents()
+	}
 	if err := r.collapse(); err != nil {
 		return Accepted{}, err
 	}
@@ -49,6 +53,20 @@ func (e *Engine) Accept(ctx context.Context, caller Caller, drafts []Draft, key 
 		return Accepted{}, err
 	}
 	return r.accept()
+}
+
+// nameEvents gives the events of a request with an Idempotency-Key ids that follow from it: where a
+// call that timed out is repeated at another member, which may not know the first one's answer
+// yet, both make the same events.
+func (r *request) nameEvents() {
+	named := slices.Clone(r.drafts)
+	for i := range named {
+		if named[i].ID == "" {
+			sum := sha256.Sum256([]byte(r.key + "\x00" + itoa(i)))
+			named[i].ID = eventPrefix + hex.EncodeToString(sum[:16])
+		}
+	}
+	r.drafts = named
 }
 
 // stampTenant gives the events of a caller bound to a tenant that tenant.

@@ -1,5 +1,6 @@
-// Command mutants tests the tester: it breaks the engine on purpose, one promise at a
-// time, and requires that the fault harness and its checker notice. The product holds no
+// Command mutants tests the testers: it breaks the engine on purpose, one promise at a
+// time, and requires that the fault harness and its checker notice, and the cluster, which
+// the simulator and its judge must notice. The product holds no
 // code for this: each mutant is a change of source text that is applied while building
 // (go build -overlay). It exits with 1 when a mutant survives, when one no longer fits the
 // source, or when the engine as it is does not pass.
@@ -47,7 +48,8 @@ func main() {
 
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
-	short := flags.Bool("short", false, "only the six that every engine of this kind must be tried with")
+	short := flags.Bool("short", false, "only those that every engine and cluster of this kind must be tried with")
+	cluster := flags.Bool("cluster", false, "only mutants of the cluster")
 	only := flags.String("only", "", "only mutants with this `text` in their name")
 	seed := flags.Uint64("seed", 1, "of the first run of each")
 	if err := flags.Parse(args); err != nil {
@@ -62,21 +64,38 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return fmt.Errorf("make a folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	control := mutant{name: "none: the engine as it is"}
+	var chosen []*mutant
+	if !*cluster {
+		chosen = choose(mutants, mutant{name: "none: the engine as it is"}, *short, *only)
+	}
+	chosen = append(chosen, choose(clusterMutants, mutant{name: "none: the cluster as it is", sim: true}, *short, *only)...)
+	t := trial{root: root, dir: dir, seed: *seed, simSeeds: simSeeds, progress: progress}
+	if *short {
+		t.simSeeds = simSeedsShort
+	}
+	return t.all(ctx, chosen, out)
+}
+
+// choose picks mutants, and the control that must pass where they must not; none of both when
+// no name fits.
+func choose(from []mutant, control mutant, short bool, only string) []*mutant {
 	chosen := []*mutant{&control}
-	for n := range mutants {
-		if m := &mutants[n]; (m.short || !*short) && strings.Contains(m.name, *only) {
+	for n := range from {
+		if m := &from[n]; (m.short || !short) && strings.Contains(m.name, only) {
 			chosen = append(chosen, m)
 		}
 	}
-	t := trial{root: root, dir: dir, seed: *seed, progress: progress}
-	return t.all(ctx, chosen, out)
+	if len(chosen) == 1 {
+		return nil
+	}
+	return chosen
 }
 
 // trial tries mutants one after the other, and builds the next meanwhile.
 type trial struct {
 	root, dir string
 	seed      uint64
+	simSeeds  int
 	progress  io.Writer
 }
 
@@ -133,7 +152,11 @@ func (t *trial) build(ctx context.Context, n int, m *mutant) built {
 		return b
 	}
 	var replaced string
-	if replaced, b.err = overlay(t.root, b.dir, m); b.err == nil {
+	switch replaced, b.err = overlay(t.root, b.dir, m); {
+	case b.err != nil:
+	case m.sim:
+		b.err = buildSim(ctx, b.binary, replaced)
+	default:
 		b.err = fault.Build(ctx, b.binary, "-overlay", replaced)
 	}
 	return b
@@ -147,6 +170,11 @@ func (t *trial) try(ctx context.Context, b built) (verdict, error) {
 		return v, b.err
 	}
 	began := time.Now()
+	if b.sim {
+		err := t.simulate(ctx, b, &v)
+		v.took = time.Since(began)
+		return v, err
+	}
 	config := fault.Config{
 		Binary: b.binary, Rounds: rounds, MinLife: minLife, MaxLife: maxLife, Calm: calm, Settle: settle,
 	}

@@ -19,6 +19,7 @@ type mutant struct {
 	why   string // what somebody who wrote this would have got wrong
 	wants []check.Rule
 	short bool // part of the short run
+	sim   bool // of the cluster: built into the simulator, whose judge must notice
 	// life is how long the server lives before each kill, where it matters.
 	life  time.Duration
 	edits []edit
@@ -56,8 +57,8 @@ var mutants = []mutant{
 		wants: []check.Rule{check.NothingInvent},
 		edits: []edit{{
 			file: "engine/accept.go",
-			old:  "	if identity, found := e.recent.identity(id); found {",
-			new:  "	if id != \"\" {\n\t\treturn Identity{}, false, nil\n\t}\n\tif identity, found := e.recent.identity(id); found {",
+			old:  "		identity, found := e.recent.identity(id)",
+			new:  "		if id != \"\" {\n\t\t\tcontinue\n\t\t}\n\t\tidentity, found := e.recent.identity(id)",
 		}},
 	},
 	{

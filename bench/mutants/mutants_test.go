@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,9 +21,10 @@ func TestMutantsFitTheSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	short := 0
-	for n := range mutants {
-		m := &mutants[n]
-		if m.short {
+	all := slices.Concat(mutants, clusterMutants)
+	for n := range all {
+		m := &all[n]
+		if m.short && !m.sim {
 			short++
 		}
 		t.Run(m.name, func(t *testing.T) {
@@ -42,7 +44,7 @@ func TestMutantsFitTheSource(t *testing.T) {
 		})
 	}
 	if short != 6 {
-		t.Errorf("the short run has %d mutants, want six", short)
+		t.Errorf("the short run has %d mutants of one member, want six", short)
 	}
 }
 
@@ -96,5 +98,13 @@ func TestTableFailsForASurvivor(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "SURVIVED") {
 		t.Errorf("the table does not name the survivor:\n%s", out.String())
+	}
+}
+
+func TestSimulatorsFindingIsRead(t *testing.T) {
+	t.Parallel()
+	found := simFinding.FindStringSubmatch("sim: seed 17, 5 members, replication 3, after 61.323 s: I3: mem_3 dropped: all\n")
+	if len(found) != 4 || found[1] != "17" || found[2] != "I3" || found[3] != "mem_3 dropped: all" {
+		t.Errorf("read %q", found)
 	}
 }

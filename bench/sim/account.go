@@ -198,7 +198,7 @@ func decodeRecord(b []byte) record {
 func (l *life) readFrames(e protocol.ReadFrames) {
 	var frames []byte
 	next := e.From
-	l.world.after(l.world.between(20, 200_000), l.guard(func() { // nanoseconds
+	l.world.on(track{onReading, 0, l.member.index}, l.world.between(20, 200_000), l.guard(func() { // nanoseconds
 		if j := l.disk.content.journals[e.Journal]; j != nil {
 			for r, found := j.get(next); found && len(frames) < 16*recordBytes; r, found = j.get(next) {
 				frames = append(frames, encodeRecord(r)...)

@@ -90,6 +90,7 @@ func (c *content) list(shard int) []engine.Entry {
 // loses what was not durable, or tears: some of it may have got there.
 type disk struct {
 	world   *world
+	index   int // of its member
 	content *content
 	pending []*operation
 	running bool
@@ -112,7 +113,7 @@ func (d *disk) do(apply func(*content), then func()) {
 
 // run performs what is pending after the time a sync takes, all of it at once.
 func (d *disk) run() {
-	d.world.after(d.world.between(200*time.Microsecond, 4*time.Millisecond), func() {
+	d.world.on(track{onDisk, 0, d.index}, d.world.between(200*time.Microsecond, 4*time.Millisecond), func() {
 		if d.broken {
 			return
 		}
@@ -132,12 +133,11 @@ func (d *disk) run() {
 	})
 }
 
-// crash ends the life of the process: a random part of what was pending, from its beginning,
-// is there.
-func (d *disk) crash() *disk {
+// crash ends the life of the process: so much of what was pending, from its beginning, is there.
+func (d *disk) crash(there int) *disk {
 	d.broken = true
-	for _, op := range d.pending[:d.world.random.IntN(len(d.pending)+1)] {
+	for _, op := range d.pending[:there] {
 		op.apply(d.content)
 	}
-	return &disk{world: d.world, content: d.content}
+	return &disk{world: d.world, index: d.index, content: d.content}
 }

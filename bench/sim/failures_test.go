@@ -5,13 +5,12 @@ import (
 	"time"
 
 	"pannier/cluster/placement"
-	"pannier/engine"
 )
 
 // The failures that the protocol is made for, one test each. Each run is a cluster of three
 // members with two copies (five with three where that matters), in virtual time.
 
-// quiet is a cluster that has settled, with one subscription to everything.
+// quiet is a cluster that has settled, with four subscriptions to what is posted.
 func quiet(t *testing.T, members int) *world {
 	t.Helper()
 	w := newWorld(options{members: members, replication: (members + 1) / 2, subscriptions: 1, trace: testing.Verbose()}, 1)
@@ -28,7 +27,7 @@ func quiet(t *testing.T, members int) *world {
 		}
 	}
 	for range 4 {
-		w.members[0].life.create()
+		w.members[0].life.create("trip.*")
 		w.runFor(time.Second)
 	}
 	t.Cleanup(func() {
@@ -39,22 +38,12 @@ func quiet(t *testing.T, members int) *world {
 	return w
 }
 
-// post has a member take an event.
-func (w *world) post(m *member) (event uint32) {
-	w.events = append(w.events, &engine.Event{ID: eventID(len(w.events)), Topic: "trip.created", AcceptedAt: w.now})
-	event = uint32(len(w.events) - 1)
-	m.life.accept(event)
-	m.life.perform()
-	return event
-}
-
 // answered tells whether an event was answered with 202.
 func (w *world) answered(event uint32) bool { return w.judge.promised[event] != nil }
 
 // settle heals everything and passes judgement.
 func (w *world) settle(t *testing.T) {
 	t.Helper()
-	w.judge.quiet = true
 	w.heal()
 	w.runFor(3 * time.Minute)
 	w.judge.settled()
@@ -90,7 +79,7 @@ func (w *world) arrivals(event uint32) (n int) {
 func TestIngressDiesBefore202(t *testing.T) {
 	t.Parallel()
 	w := quiet(t, 3)
-	event := w.post(w.members[0])
+	event := w.post(w.members[0], "trip.created")
 	w.members[0].kill()
 	w.settle(t)
 	if w.answered(event) {
@@ -101,7 +90,7 @@ func TestIngressDiesBefore202(t *testing.T) {
 func TestIngressDiesAfter202(t *testing.T) {
 	t.Parallel()
 	w := quiet(t, 3)
-	event := w.post(w.members[0])
+	event := w.post(w.members[0], "trip.created")
 	w.until(t, "the event is answered", func() bool { return w.answered(event) })
 	w.members[0].kill()
 	w.members[0].disk = &disk{world: w, content: newContent()}
@@ -116,7 +105,7 @@ func TestAdopterDiesWhileAdopting(t *testing.T) {
 	w := quiet(t, 5)
 	var events []uint32
 	for range 20 {
-		events = append(events, w.post(w.members[0]))
+		events = append(events, w.post(w.members[0], "trip.created"))
 	}
 	w.until(t, "the events are answered", func() bool { return w.answered(events[19]) })
 	w.members[0].kill()
@@ -142,7 +131,7 @@ func TestFollowerDies(t *testing.T) {
 	t.Parallel()
 	w := quiet(t, 3)
 	origin := w.members[0]
-	w.post(origin)
+	w.post(origin, "trip.created")
 	w.runFor(time.Second)
 	for _, m := range w.members[1:] {
 		if m.disk.content.journals[origin.life.journal] != nil {
@@ -150,7 +139,7 @@ func TestFollowerDies(t *testing.T) {
 			break
 		}
 	}
-	event := w.post(origin)
+	event := w.post(origin, "trip.created")
 	w.until(t, "another member follows and the event is answered", func() bool { return w.answered(event) })
 	w.settle(t)
 }
@@ -158,7 +147,7 @@ func TestFollowerDies(t *testing.T) {
 func TestOwnerDiesMidDelivery(t *testing.T) {
 	t.Parallel()
 	w := quiet(t, 3)
-	event := w.post(w.members[0])
+	event := w.post(w.members[0], "trip.created")
 	w.until(t, "the event is answered", func() bool { return w.answered(event) })
 	for _, m := range w.members[1:] {
 		if len(m.life.subs) > 0 {
@@ -171,7 +160,7 @@ func TestOwnerDiesMidDelivery(t *testing.T) {
 func TestOwnerAndOriginDieTogether(t *testing.T) {
 	t.Parallel()
 	w := quiet(t, 5)
-	event := w.post(w.members[0])
+	event := w.post(w.members[0], "trip.created")
 	w.until(t, "the event is answered", func() bool { return w.answered(event) })
 	w.members[0].kill()
 	w.members[1].kill()
@@ -185,7 +174,7 @@ func TestPartitionAndHeal(t *testing.T) {
 	t.Parallel()
 	w := quiet(t, 5)
 	w.cut(10*time.Second, func(from, to int) bool { return (from < 2) != (to < 2) })
-	minority, majority := w.post(w.members[0]), w.post(w.members[2])
+	minority, majority := w.post(w.members[0], "trip.created"), w.post(w.members[2], "trip.created")
 	w.runFor(8 * time.Second)
 	if w.answered(minority) {
 		t.Error("two of five members answered an event that asks for three copies")
@@ -206,7 +195,7 @@ func TestNodeReturnsWithOldDisk(t *testing.T) {
 	t.Parallel()
 	w := quiet(t, 3)
 	for range 10 {
-		w.post(w.members[0])
+		w.post(w.members[0], "trip.created")
 		w.runFor(100 * time.Millisecond)
 	}
 	w.runFor(2 * time.Second)
@@ -222,7 +211,7 @@ func TestNodeReturnsWithOldDisk(t *testing.T) {
 func TestNodeReturnsWithEmptyDisk(t *testing.T) {
 	t.Parallel()
 	w := quiet(t, 3)
-	event := w.post(w.members[0])
+	event := w.post(w.members[0], "trip.created")
 	w.until(t, "the event is answered", func() bool { return w.answered(event) })
 	w.members[0].kill()
 	w.members[0].disk = &disk{world: w, content: newContent()}
@@ -235,7 +224,7 @@ func TestNodeReturnsWithDamagedDisk(t *testing.T) {
 	t.Parallel()
 	w := quiet(t, 3)
 	for range 10 {
-		w.post(w.members[0])
+		w.post(w.members[0], "trip.created")
 	}
 	w.runFor(20 * time.Millisecond)
 	w.members[0].kill()
@@ -251,9 +240,34 @@ func TestNodeReturnsWithDamagedDisk(t *testing.T) {
 func TestFullClusterKill(t *testing.T) {
 	t.Parallel()
 	w := quiet(t, 3)
-	event := w.post(w.members[0])
+	event := w.post(w.members[0], "trip.created")
 	w.until(t, "the event is answered", func() bool { return w.answered(event) })
 	w.killAll()
+	w.settle(t)
+}
+
+// TestOneForgetsTheOtherForAMoment: an owner no longer sees a keeper, which sees it all the
+// time, and the deliveries end meanwhile.
+func TestOneForgetsTheOtherForAMoment(t *testing.T) {
+	t.Parallel()
+	w := quiet(t, 3)
+	keeper := w.members[0]
+	event := w.post(keeper, "trip.created")
+	w.until(t, "the event is answered", func() bool { return w.answered(event) })
+	w.runFor(2 * time.Millisecond) // the owners have it, the answers are not there yet
+	for _, owner := range w.members[1:] {
+		delete(owner.life.seen, keeper.id)
+		owner.life.viewChanged()
+		owner.life.perform()
+	}
+	w.runFor(100 * time.Millisecond)
+	for _, owner := range w.members[1:] {
+		owner.life.meet(keeper.life)
+	}
+	w.runFor(3 * time.Second)
+	if waits := keeper.life.accounts[keeper.life.journal].waits; len(waits) > 0 {
+		t.Errorf("the keeper still waits for %v", waits)
+	}
 	w.settle(t)
 }
 
@@ -263,7 +277,7 @@ func TestSlowNode(t *testing.T) {
 	for n := range w.members {
 		w.links[n][1].slow, w.links[1][n].slow = 2*time.Second, 2*time.Second
 	}
-	event := w.post(w.members[0])
+	event := w.post(w.members[0], "trip.created")
 	w.until(t, "the event is answered", func() bool { return w.answered(event) })
 	w.settle(t)
 }
@@ -273,7 +287,7 @@ func TestDrainRepeatsNothing(t *testing.T) {
 	w := quiet(t, 3)
 	w.every(20*time.Millisecond, func() bool {
 		if l := w.members[1].life; l != nil && l.ready() && !w.judge.quiet {
-			w.post(w.members[1])
+			w.post(w.members[1], "trip.created")
 		}
 		return !w.judge.quiet
 	})

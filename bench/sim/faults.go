@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"pannier/cluster/placement"
@@ -24,7 +25,7 @@ var faults = []fault{
 	{"swizzle", (*world).swizzle},
 	{"bad link", (*world).badLink},
 	{"disk lost", (*world).loseDisk},
-	{"disk stale", (*world).staleDisk},
+	{diskStale, (*world).backUp},
 	{"drain", (*world).drainOne},
 }
 
@@ -34,11 +35,30 @@ func (w *world) misfortune() {
 		return
 	}
 	f := faults[w.random.IntN(len(faults))]
+	if wanted := w.options.fault; wanted != "" {
+		f = faults[slices.Index(faultNames(), wanted)]
+	}
 	if f.do(w) {
-		w.note("fault: %s", f.name)
-		w.judge.faults[f.name]++
+		w.happened(f.name)
 	}
 	w.after(w.between(500*time.Millisecond, 15*time.Second), w.misfortune)
+}
+
+// happened counts a fault.
+func (w *world) happened(name string) {
+	w.note("fault: %s", name)
+	w.judge.faults[name]++
+	w.judge.last = name
+}
+
+// noFault stands for the time before the first fault.
+const noFault = "(none)"
+
+func faultNames() (names []string) {
+	for _, f := range faults {
+		names = append(names, f.name)
+	}
+	return names
 }
 
 func (w *world) one() *member { return w.members[w.random.IntN(len(w.members))] }
@@ -80,16 +100,17 @@ func (w *world) pauseOne() bool {
 	return true
 }
 
-// cut cuts links for a while.
-func (w *world) cut(d time.Duration, when func(from, to int) bool) bool {
+// cut cuts links for a while, and tells whether there were any to cut.
+func (w *world) cut(d time.Duration, when func(from, to int) bool) (some bool) {
 	for from := range w.links {
 		for to := range w.links[from] {
 			if from != to && when(from, to) {
 				w.cutLink(from, to, d)
+				some = true
 			}
 		}
 	}
-	return true
+	return some
 }
 
 func (w *world) cutLink(from, to int, d time.Duration) {
@@ -172,7 +193,7 @@ func (w *world) loseDisk() bool {
 	for _, n := range w.random.Perm(len(w.members))[:1+w.random.IntN(w.options.replication-1)] {
 		m := w.members[n]
 		m.kill()
-		m.disk = &disk{world: w, content: newContent()}
+		m.disk = &disk{world: w, index: n, content: newContent()}
 		m.known = make(map[placement.MemberID]bool)
 		w.judge.disksLost = append(w.judge.disksLost, w.now)
 		w.startLater(m, w.between(100*time.Millisecond, 40*time.Second))
@@ -180,8 +201,12 @@ func (w *world) loseDisk() bool {
 	return true
 }
 
-// staleDisk has a member come back with its disk as it was a while ago.
-func (w *world) staleDisk() bool {
+// diskStale is the fault that a backup leads to.
+const diskStale = "disk stale"
+
+// backUp copies a disk, and has its member come back with that disk a while later, if nothing
+// else is wrong then. The copying itself is no fault.
+func (w *world) backUp() bool {
 	if w.options.replication < 2 || !w.whole() {
 		return false
 	}
@@ -191,13 +216,13 @@ func (w *world) staleDisk() bool {
 		if w.judge.quiet || m.life == nil || !w.whole() {
 			return
 		}
-		w.note("%s comes back with an old disk", m.id)
+		w.happened(diskStale)
 		m.kill()
-		m.disk = &disk{world: w, content: before}
+		m.disk = &disk{world: w, index: m.index, content: before}
 		w.judge.disksLost = append(w.judge.disksLost, w.now)
 		w.startLater(m, w.between(100*time.Millisecond, 20*time.Second))
 	})
-	return true
+	return false
 }
 
 // drainOne stops a member as SIGTERM does, and starts it again.
@@ -237,6 +262,7 @@ func (l *life) drain() {
 
 // heal ends every fault and starts every process.
 func (w *world) heal() {
+	w.judge.quiet, w.judge.quietAt = true, w.now
 	for from := range w.links {
 		for to := range w.links[from] {
 			w.links[from][to] = link{}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"pannier/cluster/placement"
 	"pannier/cluster/protocol"
 	"pannier/engine"
 )
@@ -22,12 +23,17 @@ type judge struct {
 	promised map[uint32]*promise
 	deleted  map[engine.SubscriptionID]bool
 	// confirmed are the deletions that were answered as known to every member.
-	confirmed  map[engine.SubscriptionID]bool
-	arrived    map[arrival]int
+	confirmed map[engine.SubscriptionID]bool
+	arrived   map[arrival]int
+	// durable are the latest changes of deliveries that were reported as being on all replicas.
+	durable    map[engine.EntryKey]engine.Stamp
+	quietAt    time.Time
 	disksLost  []time.Time
 	duplicates int
 	accepts    int
 	faults     map[string]int
+	last       string         // the fault before now
+	repeats    map[string]int // duplicates, by the fault before them
 }
 
 // promise is an event that was answered with 202.
@@ -45,13 +51,16 @@ type arrival struct {
 func newJudge(w *world) *judge {
 	return &judge{
 		world: w, promised: make(map[uint32]*promise), deleted: make(map[engine.SubscriptionID]bool),
-		confirmed: make(map[engine.SubscriptionID]bool), arrived: make(map[arrival]int), faults: make(map[string]int),
+		confirmed: make(map[engine.SubscriptionID]bool), arrived: make(map[arrival]int),
+		durable: make(map[engine.EntryKey]engine.Stamp), faults: make(map[string]int),
+		last: noFault, repeats: make(map[string]int),
 	}
 }
 
-func (j *judge) find(format string, args ...any) {
+// find notes the first rule that is broken, by its name and what was seen.
+func (j *judge) find(rule, format string, args ...any) {
 	if j.verdict == nil {
-		j.verdict = fmt.Errorf(format, args...)
+		j.verdict = fmt.Errorf(rule+": "+format, args...)
 	}
 }
 
@@ -70,7 +79,7 @@ func (j *judge) accepted(l *life, id engine.JournalID, sequence uint64, r record
 		}
 	}
 	if copies < j.want() && j.open(r.event) {
-		j.find("I1: %s answered event %d with %d copies", l.member.id, r.event, copies)
+		j.find(ruleI1, "%s answered event %d with %d copies", l.member.id, r.event, copies)
 	}
 }
 
@@ -92,6 +101,17 @@ func (j *judge) received(sub engine.SubscriptionID, event *engine.Event) {
 	j.world.note("%s has event %d", sub, a.event)
 	if j.arrived[a]++; j.arrived[a] > 1 {
 		j.duplicates++
+		j.repeats[j.last]++
+		if j.quiet && j.world.now.Sub(j.quietAt) > settledAfter {
+			j.find(ruleRepeated, "event %d reached %s again although nothing has gone wrong for %s", a.event, sub, settledAfter)
+		}
+	}
+}
+
+// stored notes changes of deliveries that were reported as being on all replicas.
+func (j *judge) stored(entries []engine.Entry) {
+	for _, e := range entries {
+		j.durable[e.EntryKey] = max(j.durable[e.EntryKey], e.Stamp)
 	}
 }
 
@@ -119,7 +139,7 @@ func (j *judge) discharged(l *life, sub engine.SubscriptionID, ref engine.EventR
 		want = 1 // an old record, handed out once more: its replicas may have changed since
 	}
 	if copies < want {
-		j.find("I2: %s discharged %x/%d for %s with %d copies of its retry record, want %d", l.member.id, ref.Journal, ref.Sequence, sub, copies, want)
+		j.find(ruleI2, "%s discharged %x/%d for %s with %d copies of its retry record, want %d", l.member.id, ref.Journal, ref.Sequence, sub, copies, want)
 	}
 }
 
@@ -133,10 +153,39 @@ func (j *judge) dropped(l *life, id engine.JournalID) {
 	for sequence := copied.release; sequence < copied.next(); sequence++ {
 		r, found := copied.get(sequence)
 		if found && j.open(r.event) && !j.elsewhere(l.member, id, sequence) {
-			j.find("I3: %s dropped the last copy of event %d", l.member.id, r.event)
+			j.find(ruleI3, "%s dropped the last copy of event %d", l.member.id, r.event)
 			return
 		}
 	}
+}
+
+// droppedShard checks I3 for retry state: what a member gives up is, the same or later, on as
+// many other disks as can be asked for.
+func (j *judge) droppedShard(l *life, shard int) {
+	want := min(j.want(), j.active())
+	for _, e := range l.disk.content.list(shard) {
+		copies := 0
+		for _, m := range j.world.members {
+			there, found := m.disk.content.entries[shard][e.EntryKey]
+			if m != l.member && found && there.Stamp >= e.Stamp {
+				copies++
+			}
+		}
+		if copies < want {
+			j.find(ruleI3, "%s dropped shard %d with a delivery to %s of which there are %d other copies, want %d", l.member.id, shard, e.Subscription, copies, want)
+			return
+		}
+	}
+}
+
+// active counts the members that run and take part.
+func (j *judge) active() (n int) {
+	for _, m := range j.world.members {
+		if m.life != nil && m.life.self.State == placement.Active {
+			n++
+		}
+	}
+	return n
 }
 
 func (j *judge) elsewhere(but *member, id engine.JournalID, sequence uint64) bool {
@@ -165,6 +214,16 @@ func (j *judge) missing(p *promise) (missing []engine.SubscriptionID) {
 		}
 	}
 	return missing
+}
+
+// waitsFor lists the subscriptions that a promised event has not reached.
+func (j *judge) waitsFor(p *promise) (waits []engine.SubscriptionID) {
+	for _, sub := range p.subs {
+		if j.arrived[arrival{p.event, sub}] == 0 {
+			waits = append(waits, sub)
+		}
+	}
+	return waits
 }
 
 // recorded tells whether some disk has a retry record or a dead letter of a delivery.
@@ -196,54 +255,7 @@ func (j *judge) propagated(l *life, version *engine.Subscription, e protocol.Pro
 			continue
 		}
 		if !slices.ContainsFunc(m.disk.content.versions[version.ID], func(v *engine.Subscription) bool { return v.Revision >= version.Revision }) {
-			j.find("a change of %s was answered although %s does not have it", version.ID, m.id)
-		}
-	}
-}
-
-// settled is the judgement at the end, when everything has had the time to settle.
-func (j *judge) settled() {
-	for _, event := range sortedEvents(j.promised) {
-		p := j.promised[event]
-		for _, sub := range p.subs {
-			if !j.deleted[sub] && j.arrived[arrival{event, sub}] == 0 && !j.dead(event, sub) {
-				j.find("lost: event %d, answered at %.3f s, never reached %s", event, p.at.Sub(epoch).Seconds(), sub)
-				return
-			}
-		}
-	}
-	j.converged()
-}
-
-// converged checks that all members have the same subscriptions, that no deleted one came back,
-// and that no journal of an earlier life is left (I4).
-func (j *judge) converged() {
-	first := j.world.members[0].life
-	for _, m := range j.world.members {
-		if m.life == nil {
-			j.find("%s does not run at the end", m.id)
-			return
-		}
-		if len(m.life.seen) != len(j.world.members) {
-			j.find("%s sees %d of %d members", m.id, len(m.life.seen), len(j.world.members))
-		}
-		j.sameTable(first, m.life)
-		for _, id := range sortedJournals(m.disk.content.journals) {
-			if c := m.disk.content.journals[id]; m.life.journal != id && c.ref.Origin == m.id {
-				j.find("I4: %s still has a journal of an earlier life: %d to %d of %d", m.id, c.release, c.next(), c.base)
-			}
-		}
-	}
-}
-
-// sameTable checks that two members have the same subscriptions, and none that was deleted.
-func (j *judge) sameTable(first, other *life) {
-	for _, v := range other.liveSubscriptions() {
-		if there, found := first.table.Get(v.ID); !found || there.Revision != v.Revision {
-			j.find("%s and %s have different versions of %s", first.member.id, other.member.id, v.ID)
-		}
-		if j.confirmed[v.ID] {
-			j.find("%s came back on %s after it was deleted", v.ID, other.member.id)
+			j.find(ruleTold, "a change of %s was answered although %s does not have it", version.ID, m.id)
 		}
 	}
 }
@@ -262,5 +274,3 @@ func (j *judge) dead(event uint32, sub engine.SubscriptionID) bool {
 
 // numberIn is the event that a retry record or a dead letter carries.
 func numberIn(value []byte) uint32 { return binary.BigEndian.Uint32(value[1:]) }
-
-func sortedEvents(m map[uint32]*promise) []uint32 { return sortedKeys(m) }

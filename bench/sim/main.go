@@ -5,18 +5,18 @@
 //
 //	sim --seeds 500              500 runs, one after the other
 //	sim --seed 17 --trace        one run, with everything that happened
+//	sim --exhaustive             every order of what happens to two events (exhaustive.go)
 //
-// It ends with status 1 and the seed when a rule is broken: an event answered without its
-// copies (I1), a delivery discharged without an end (I2), a last copy removed (I3), a journal
-// without a keeper (I4), an event that never arrived, or members that do not become the same.
+// It ends with status 1, the seed and the rule when one is broken (judge.go).
 package main
 
 import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"os"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,6 +31,10 @@ type options struct {
 	rate          time.Duration
 	doubles       float64
 	trace         bool
+	workers       int
+	fault         string
+	exhaustive    bool
+	short         bool
 }
 
 func main() {
@@ -52,41 +56,72 @@ func run(arguments []string, out io.Writer) error {
 	flags.DurationVar(&o.rate, "every", 100*time.Millisecond, "how often an event is posted")
 	flags.Float64Var(&o.doubles, "doubles", 0.01, "how many envelopes arrive twice")
 	flags.BoolVar(&o.trace, "trace", false, "print what happened")
+	flags.StringVar(&o.fault, "fault", "", "only this `fault`: kill, kill all, pause, drain …")
+	flags.IntVar(&o.workers, "workers", 1, "runs at a time")
+	flags.BoolVar(&o.exhaustive, "exhaustive", false, "go through every order of what happens to two events, instead of seeds")
+	flags.BoolVar(&o.short, "short", false, "with fewer orders")
 	if err := flags.Parse(arguments); err != nil {
 		return err
+	}
+	if o.fault != "" && !slices.Contains(faultNames(), o.fault) {
+		return fmt.Errorf("there is no fault %q: %s", o.fault, strings.Join(faultNames(), ", "))
+	}
+	if o.exhaustive {
+		return exploreAll(o.short, out)
 	}
 	return runAll(o, out)
 }
 
-// runAll runs every seed and sums up.
+// runAll runs every seed and sums up. Runs have nothing in common, so several may run at a time;
+// what is printed is in order of the seeds, and ends with the first that found something.
 func runAll(o options, out io.Writer) error {
 	began := time.Now()
-	var virtual time.Duration
-	var steps, accepts, duplicates, arrivals int
-	faults := make(map[string]int)
-	for seed := o.seed; seed < o.seed+o.seeds; seed++ {
-		w := newWorld(sized(o, seed), seed)
-		w.play()
+	sum := newTally()
+	for w := range played(o) {
 		if _, err := io.WriteString(out, strings.Join(w.trace, "")); err != nil {
 			return err
 		}
-		if w.judge.verdict != nil {
+		if v := w.judge.verdict; v != nil {
 			return fmt.Errorf("seed %d, %d members, replication %d, after %.3f s: %w",
-				seed, w.options.members, w.options.replication, w.now.Sub(epoch).Seconds(), w.judge.verdict)
+				w.seed, w.options.members, w.options.replication, w.now.Sub(epoch).Seconds(), v)
 		}
-		virtual += w.now.Sub(epoch)
-		steps += w.steps
-		accepts += w.judge.accepts
-		duplicates += w.judge.duplicates
-		arrivals += len(w.judge.arrived)
-		for name, n := range w.judge.faults {
-			faults[name] += n
+		sum.add(w)
+	}
+	return sum.print(out, time.Since(began))
+}
+
+// played gives the runs of all seeds, in order.
+func played(o options) iter.Seq[*world] {
+	return func(yield func(*world) bool) {
+		slots := make(chan struct{}, max(o.workers, 1))
+		runs := make([]chan *world, o.seeds)
+		for n := range runs {
+			runs[n] = make(chan *world, 1)
+		}
+		stop := make(chan struct{})
+		defer close(stop)
+		go func() {
+			for n, run := range runs {
+				select {
+				case slots <- struct{}{}:
+				case <-stop:
+					return
+				}
+				go func() {
+					seed := o.seed + uint64(n) //nolint:gosec // not negative
+					w := newWorld(sized(o, seed), seed)
+					w.play()
+					run <- w
+					<-slots
+				}()
+			}
+		}()
+		for _, run := range runs {
+			if !yield(<-run) {
+				return
+			}
 		}
 	}
-	took := time.Since(began)
-	_, err := fmt.Fprintf(out, "%d runs, %.0f cluster-minutes in %.1f s (%.0f a minute), %d steps: %d events answered, %d deliveries, 0 lost, %d repeated\nfaults: %s\n",
-		o.seeds, virtual.Minutes(), took.Seconds(), virtual.Minutes()/took.Minutes(), steps, accepts, arrivals, duplicates, summary(faults))
-	return err
 }
 
 // sized gives a seed its cluster: three members with two copies, or five with three.
@@ -96,18 +131,6 @@ func sized(o options, seed uint64) options {
 	}
 	o.replication = (o.members + 1) / 2
 	return o
-}
-
-func summary(counts map[string]int) string {
-	names := make([]string, 0, len(counts))
-	for name := range counts {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for n, name := range names {
-		names[n] = fmt.Sprintf("%s %d", name, counts[name])
-	}
-	return strings.Join(names, ", ")
 }
 
 // play is one run: a start, a time of faults, a time to settle.
@@ -122,7 +145,6 @@ func (w *world) play() {
 	w.runFor(5 * time.Second)
 	w.misfortune()
 	w.runFor(w.options.faultsFor)
-	w.judge.quiet = true
 	w.heal()
 	w.runFor(w.options.settleFor)
 	if w.judge.verdict == nil {

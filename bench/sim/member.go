@@ -33,7 +33,7 @@ type member struct {
 func newMember(w *world, index int) *member {
 	return &member{
 		world: w, index: index, id: placement.MemberID(fmt.Sprintf("mem_%d", index)),
-		disk: &disk{world: w, content: newContent()}, known: make(map[placement.MemberID]bool),
+		disk: &disk{world: w, index: index, content: newContent()}, known: make(map[placement.MemberID]bool),
 	}
 }
 
@@ -125,16 +125,20 @@ func (l *life) guard(do func()) func() {
 	}
 }
 
-// kill ends the process at once.
+// kill ends the process at once, with a random part of its pending writes on the disk.
 func (m *member) kill() {
-	if m.life == nil {
-		return
+	if m.life != nil {
+		m.killWith(m.world.random.IntN(len(m.disk.pending) + 1))
 	}
+}
+
+// killWith ends the process at once, with so many of its pending writes on the disk.
+func (m *member) killWith(written int) {
 	m.world.note("%s is killed", m.id)
 	m.life.dead = true
 	m.life = nil
 	m.stopped, m.held = false, nil
-	m.disk = m.disk.crash()
+	m.disk = m.disk.crash(written)
 }
 
 // pause stops the process for a while, as SIGSTOP does.
@@ -246,6 +250,7 @@ func (l *life) stateEffect(e protocol.Effect) {
 	case protocol.Merged:
 		l.merged(t.Entries)
 	case protocol.DropShard:
+		l.world.judge.droppedShard(l, t.Shard)
 		l.disk.do(func(c *content) { delete(c.entries, t.Shard) }, nil)
 	case protocol.Gained:
 		l.gained(t.Shards)

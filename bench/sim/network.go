@@ -31,9 +31,10 @@ func (w *world) transmit(from *life, e protocol.Envelope) {
 			life.guard(func() { life.core.Receive(w.now, e) })()
 		}
 	}
-	w.after(w.between(50*time.Microsecond, time.Millisecond)+l.slow, arrive)
+	link := track{onLink, from.member.index, to.index}
+	w.on(link, w.between(50*time.Microsecond, time.Millisecond)+l.slow, arrive)
 	if w.chance(w.options.doubles) {
-		w.after(w.between(time.Millisecond, 100*time.Millisecond)+l.slow, arrive)
+		w.on(link, w.between(time.Millisecond, 100*time.Millisecond)+l.slow, arrive)
 	}
 }
 

@@ -98,6 +98,7 @@ func (s *subscription) turn() {
 		}
 		token := l.core.Store(l.world.now, engine.ShardOf(s.id), entries)
 		l.durable[token] = func() {
+			l.world.judge.stored(entries)
 			s.machine.Committed(pairs)
 			s.turn()
 		}
@@ -152,12 +153,13 @@ func (s *subscription) attempt(a delivery.Attempt) {
 		event = s.stored(a.Key)
 	}
 	ok, takes := l.world.endpoint(s.id)
-	l.world.after(takes/2, func() {
+	attempt := track{onAttempt, int(l.world.number(event)), l.member.index}
+	l.world.on(attempt, takes/2, func() {
 		if ok && !l.dead {
 			l.world.judge.received(s.id, event)
 		}
 	})
-	l.world.after(takes, l.guard(func() {
+	l.world.on(attempt, takes, l.guard(func() {
 		result := engine.Result{Outcome: engine.OutcomeFailure, Status: 500, RetryAfter: -1}
 		if ok {
 			result = engine.Result{Outcome: engine.OutcomeSuccess, Status: 200, RetryAfter: -1}

@@ -19,14 +19,18 @@ func (w *world) produce() bool {
 		return false
 	}
 	if l := w.anyLife(); l != nil && !l.member.stopped && l.ready() {
-		number := len(w.events)
-		w.events = append(w.events, &engine.Event{
-			ID: eventID(number), Topic: topics[w.random.IntN(len(topics))], AcceptedAt: w.now,
-		})
-		l.accept(uint32(number)) //nolint:gosec // a run has some thousand events
-		l.perform()
+		w.post(l.member, topics[w.random.IntN(len(topics))])
 	}
 	return true
+}
+
+// post has a member take an event.
+func (w *world) post(m *member, topic string) (event uint32) {
+	event = uint32(len(w.events)) //nolint:gosec // a run has some thousand events
+	w.events = append(w.events, &engine.Event{ID: eventID(len(w.events)), Topic: topic, AcceptedAt: w.now})
+	m.life.accept(event)
+	m.life.perform()
+	return event
 }
 
 // ready tells whether a process takes events.
@@ -64,7 +68,7 @@ func (w *world) edit() bool {
 	known := l.liveSubscriptions()
 	switch {
 	case len(known) < w.options.subscriptions:
-		l.create()
+		l.create([]match.Pattern{"*", "trip.*", "vehicule.position"}[w.random.IntN(3)])
 	case w.chance(0.3):
 		version := *known[w.random.IntN(len(known))]
 		version.Deleted, version.Enabled = true, false
@@ -78,15 +82,15 @@ func (l *life) liveSubscriptions() []*engine.Subscription {
 	return found
 }
 
-// create makes a subscription with a short schedule.
-func (l *life) create() {
+// create makes a subscription to topics with a short schedule.
+func (l *life) create(topic match.Pattern) {
 	w := l.world
 	w.judge.created++
 	l.put(&engine.Subscription{
 		ID:      engine.SubscriptionID(fmt.Sprintf("sub_%04d", w.judge.created)),
 		Tenant:  engine.DefaultTenant,
 		URL:     "https://city.example/hooks",
-		Topics:  []match.Pattern{match.Pattern([]string{"*", "trip.*", "vehicule.position"}[w.random.IntN(3)])},
+		Topics:  []match.Pattern{topic},
 		Enabled: true, Timeout: 30 * time.Second, MaxInFlight: 64, Version: 1,
 		Retry: retry.Schedule{MaxRetries: 20, MinDelay: time.Second, MaxDelay: 20 * time.Second},
 	})

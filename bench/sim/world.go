@@ -16,6 +16,7 @@ var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // run.
 type world struct {
 	options options
+	seed    uint64
 	random  *rand.Rand
 	now     time.Time
 	queue   eventQueue
@@ -28,6 +29,8 @@ type world struct {
 	placed  map[engine.EventRef]uint32 // the event at each place of a journal
 	judge   *judge
 	trace   []string // of the last events, when asked for
+	// exploring is set while the order of what happens is chosen (exhaustive.go).
+	exploring *exploration
 }
 
 // link is one direction between two members.
@@ -39,7 +42,7 @@ type link struct {
 }
 
 func newWorld(o options, seed uint64) *world {
-	w := &world{options: o, random: rand.New(rand.NewPCG(seed, 0x70616e6e696572)), now: epoch, placed: make(map[engine.EventRef]uint32)} //nolint:gosec // repeatable, not secret
+	w := &world{options: o, seed: seed, random: rand.New(rand.NewPCG(seed, 0x70616e6e696572)), now: epoch, placed: make(map[engine.EventRef]uint32)} //nolint:gosec // repeatable, not secret
 	w.judge = newJudge(w)
 	for n := range o.members {
 		w.members = append(w.members, newMember(w, n))
@@ -51,10 +54,34 @@ func newWorld(o options, seed uint64) *world {
 	return w
 }
 
-// after has something happen later.
-func (w *world) after(d time.Duration, do func()) {
+// track is what keeps occurrences in order that may otherwise come at any time: a link, the disk
+// of a member, one attempt. The zero track is the clock.
+type track struct {
+	kind trackKind
+	from int
+	to   int // the member to which it happens
+}
+
+type trackKind uint8
+
+const (
+	onLink trackKind = iota + 1
+	onDisk
+	onReading
+	onAttempt
+)
+
+// after has something happen later, by the clock.
+func (w *world) after(d time.Duration, do func()) { w.on(track{}, d, do) }
+
+// on has something happen later, on a track.
+func (w *world) on(t track, d time.Duration, do func()) {
 	w.order++
-	heap.Push(&w.queue, occurrence{at: w.now.Add(d), order: w.order, do: do})
+	o := occurrence{at: w.now.Add(d), order: w.order, track: t, do: do}
+	if w.exploring != nil {
+		o.name = w.exploring.nameNext()
+	}
+	heap.Push(&w.queue, o)
 }
 
 // every has something happen again and again until it says no.
@@ -79,13 +106,20 @@ func (w *world) runFor(d time.Duration) {
 	end := w.now.Add(d)
 	for len(w.queue) > 0 && !w.queue[0].at.After(end) && w.judge.verdict == nil {
 		o, _ := heap.Pop(&w.queue).(occurrence)
-		w.now = o.at
-		w.steps++
-		o.do()
+		w.perform(o)
 	}
 	if w.judge.verdict == nil {
 		w.now = end
 	}
+}
+
+// perform has something happen. The clock never goes back: what was late happens now.
+func (w *world) perform(o occurrence) {
+	if o.at.After(w.now) {
+		w.now = o.at
+	}
+	w.steps++
+	o.do()
 }
 
 // note keeps a line of what happened, when a trace was asked for.
@@ -99,6 +133,8 @@ func (w *world) note(format string, args ...any) {
 type occurrence struct {
 	at    time.Time
 	order uint64
+	track track
+	name  uint64 // while exploring
 	do    func()
 }
 

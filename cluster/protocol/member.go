@@ -22,6 +22,7 @@
 package protocol
 
 import (
+	"slices"
 	"time"
 
 	"pannier/cluster/placement"
@@ -66,8 +67,9 @@ type Member struct {
 	now       time.Time
 	clock     Clock
 	view      *placement.View
-	// future is the view with this member active.
-	future *placement.View
+	// future is the view with this member active, coming the one with every member active that
+	// joins now; nil: none does.
+	future, coming *placement.View
 
 	known    map[placement.MemberID]bool
 	rejoinAt time.Time
@@ -158,6 +160,7 @@ func (m *Member) see(view *placement.View) {
 		self.State = placement.Active
 		m.future = placement.NewView(append([]placement.Member{self}, others(view, self.ID)...), m.copies)
 	}
+	m.coming = comingView(view, m.copies)
 	for _, s := range m.ordered {
 		if !view.Lives(s.peer, s.boot) && s.number != 0 {
 			m.lost(s)
@@ -178,6 +181,20 @@ func (m *Member) see(view *placement.View) {
 		}
 	}
 	m.ordered = sorted(m.streams)
+}
+
+// comingView is the view with the members active that join now, nil when none does.
+func comingView(view *placement.View, copies int) *placement.View {
+	coming, joins := slices.Clone(view.Members()), false
+	for n := range coming {
+		if coming[n].State == placement.Joining {
+			coming[n].State, joins = placement.Active, true
+		}
+	}
+	if !joins {
+		return nil
+	}
+	return placement.NewView(coming, copies)
 }
 
 func others(view *placement.View, id placement.MemberID) (others []placement.Member) {

@@ -117,7 +117,7 @@ type (
 type (
 	// Group is one change of a shard's retry state.
 	Group struct {
-		Token   uint64
+		Token   uint64 // 0: no answer is wanted
 		Shard   int
 		Entries []engine.Entry
 	}

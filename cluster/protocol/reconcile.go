@@ -48,7 +48,7 @@ type reconciling struct {
 	written, compared map[int]uint64
 	// same are, of each shard that this member owns, the members that have the same.
 	same map[int][]placement.MemberID
-	// pulled are the shards that this member has as their owner has them.
+	// pulled are the shards of which this member has what their owner had when it was asked.
 	pulled map[int]bool
 }
 
@@ -241,6 +241,7 @@ func (r *reconciling) entries(from placement.MemberID, m *ShardEntries) {
 	if !m.Last || r.member.view.Owner(m.Shard) != from {
 		return
 	}
+	r.pulled[m.Shard] = true // what changes meanwhile comes as groups
 	r.member.scan(m.Shard, func(entries []engine.Entry) {
 		r.sendAll(from, m.Shard, entries)
 		r.comparing.clear(m.Shard)

@@ -48,7 +48,21 @@ func (s *shards) store(shard int, entries []engine.Entry) (token uint64) {
 	for _, id := range s.member.view.Replicas(shard) {
 		s.ask(g, id)
 	}
+	s.tellComing(g)
 	return g.token
+}
+
+// tellComing lets members that join now have the change too, without waiting for them: what they
+// were told of the shard before would never be all of it otherwise.
+func (s *shards) tellComing(g *group) {
+	if s.member.coming == nil {
+		return
+	}
+	for _, id := range s.member.coming.Replicas(g.shard) {
+		if id != s.member.id && !s.member.view.IsReplica(g.shard, id) {
+			s.member.send(id, &Group{Shard: g.shard, Entries: g.entries})
+		}
+	}
 }
 
 func (s *shards) ask(g *group, id placement.MemberID) {
@@ -73,7 +87,11 @@ func (s *shards) settle(g *group) {
 func (s *shards) receive(from placement.MemberID, m *Group) {
 	s.member.reconciling.touch(m.Shard)
 	s.member.reconciling.learn(m.Shard)
-	s.write(m.Shard, m.Entries, func() { s.member.send(from, &GroupStored{Token: m.Token}) })
+	s.write(m.Shard, m.Entries, func() {
+		if m.Token != 0 {
+			s.member.send(from, &GroupStored{Token: m.Token})
+		}
+	})
 }
 
 // write merges entries that come from another member; an owner is told of them.

@@ -36,6 +36,9 @@ type clustered struct {
 // clusterName is the name of every cluster: its key tells it from others.
 const clusterName = "pannier"
 
+// copiesFolder is where a member of a cluster keeps the journals that no lane of this life writes.
+const copiesFolder = "copies"
+
 // startCluster joins the cluster. The journals of earlier lives become copies; snapshot has
 // only what is of this life afterwards.
 func (m *member) startCluster(ctx context.Context, cfg Config, o memberOptions, table *engine.Table, snapshot *engine.Snapshot) (*clustered, error) {
@@ -44,7 +47,7 @@ func (m *member) startCluster(ctx context.Context, cfg Config, o memberOptions, 
 		return nil, err
 	}
 	c := &clustered{retention: retentionOf(cfg), member: m, logger: o.logger, peers: filepath.Join(cfg.Data, "peers"), ready: make(chan struct{}), stopped: make(chan struct{})}
-	folder := filepath.Join(cfg.Data, "copies")
+	folder := filepath.Join(cfg.Data, copiesFolder)
 	_, statErr := os.Stat(folder)
 	c.copies, err = storage.OpenCopies(folder, storage.JournalOptions{Space: m.journals.space, Logger: o.logger})
 	if err != nil {

@@ -29,7 +29,22 @@ func (a clusterActors) Moved(shards map[int]bool) { a.member.system.Moved(shards
 
 func (a clusterActors) Relinquish(journal engine.JournalID) { a.member.system.Relinquish(journal) }
 
-// Merged implements cluster.Actors.
+// Wake implements cluster.Actors.
+func (a clusterActors) Wake(entries []engine.Entry) {
+	for n := range entries {
+		value, err := storage.DecodeEntry(&entries[n])
+		switch {
+		case err != nil:
+			a.logger.Error("entry of the retry state could not be read", "subscription", string(entries[n].Subscription), "error", err)
+		case value.Queue != nil:
+			a.member.system.MergeQueue(*value.Queue)
+		case value.Retry != nil:
+			a.member.system.WakeFor(entries[n].Subscription)
+		}
+	}
+}
+
+// Merged implements cluster.Actors. Entries are hints: what won over them is in the state.
 func (a clusterActors) Merged(entries []engine.Entry) {
 	for n := range entries {
 		value, err := storage.DecodeEntry(&entries[n])
@@ -39,7 +54,16 @@ func (a clusterActors) Merged(entries []engine.Entry) {
 		case value.Queue != nil:
 			a.member.system.MergeQueue(*value.Queue)
 		case entries[n].Kind == engine.EntryDelivery:
-			a.member.system.Merge(entries[n].Subscription, value.Key, value.Retry)
+			record, found, err := a.member.state.RetryRecord(context.Background(), entries[n].Subscription, value.Key)
+			if err != nil {
+				continue // the actor reads it when it starts anew
+			}
+			if found {
+				record.Carried, record.Body = record.Body != nil, nil // read again when it is due
+				a.member.system.Merge(entries[n].Subscription, value.Key, &record)
+			} else {
+				a.member.system.Merge(entries[n].Subscription, value.Key, nil)
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 
@@ -61,7 +62,20 @@ func (f *clusterFlags) check() error {
 			return usagef("%q is not HOST:PORT", address)
 		}
 	}
+	if f.Advertise == "" && (unspecified(f.Bind) || unspecified(f.RPC)) {
+		return usagef("--advertise: --bind and --rpc at every address do not say where others reach this member; name the host")
+	}
 	return nil
+}
+
+// unspecified tells whether an address stands for every one of this machine.
+func unspecified(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "" || (err == nil && ip.IsUnspecified())
 }
 
 // readClusterKey reads the file that keygen's output was put in.

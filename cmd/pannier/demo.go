@@ -31,11 +31,15 @@ const (
 	demoLongest = time.Hour
 	// demoEnd bounds the calls and the stop after the last event.
 	demoEnd = 20 * time.Second
+	// defaultDemoListen is as in the tag of demoCommand.Listen.
+	defaultDemoListen = "127.0.0.1:0"
 )
 
-// demoCommand shows the engine at work, with everything in this process.
+// demoCommand shows the engine at work, with everything in this process; or a cluster, whose
+// members are processes of their own.
 type demoCommand struct {
-	Duration time.Duration `placeholder:"DURATION" help:"Run this long; without it, until ctrl-c."`
+	Members  int           `default:"1" placeholder:"N" help:"3 or more: run a cluster, kill a member and bring it back (${default})."`
+	Duration time.Duration `placeholder:"DURATION" help:"Run this long; without it, until ctrl-c, or 30s with --members."`
 	Listen   string        `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Serve the API on this loopback address (${default})."`
 	Data     string        `placeholder:"DIR" help:"Keep the data here; without it, in a folder that is removed at the end."`
 }
@@ -44,6 +48,9 @@ type demoCommand struct {
 func (d *demoCommand) Run(ctx context.Context, c console) (err error) {
 	if d.Duration < 0 {
 		return usagef("--duration: must not be negative")
+	}
+	if d.Members != 1 {
+		return d.runCluster(ctx, c)
 	}
 	if d.Data == "" {
 		folder, err := os.MkdirTemp("", "pannier-demo-")
@@ -115,7 +122,7 @@ func runDemo(ctx context.Context, c console, o demoOptions) error {
 	d.fleetTime = d.started.Add(-demoSpeed * cmp.Or(o.Duration, demoLongest))
 	d.fleet = newFleet(fleetOptions{Seed: 1, Bikes: demoBikes, Start: d.fleetTime, PositionEvery: demoPositionEvery})
 	d.introduce()
-	stop, err := d.receive(ctx)
+	stop, err := d.receive(ctx, d.newReceivers())
 	defer stop()
 	if err != nil {
 		return err

@@ -35,6 +35,7 @@ type demoReceiver struct {
 	id      string
 	secret  signature.Secret
 	latency latencies
+	tally   *tally // nil: what it takes is not counted by event
 
 	requests atomic.Int64
 	forged   atomic.Int64 // requests with a wrong signature
@@ -50,7 +51,7 @@ func (d *demo) newReceivers() []*demoReceiver {
 	return []*demoReceiver{
 		{name: "healthy", behaviour: "answers at once"},
 		{
-			name: "slow", behaviour: fmt.Sprintf("answers after %v", demoSlow), misbehave: slow,
+			name: "slow", behaviour: fmt.Sprintf("answers after %v", demoSlow), misbehave: slowBy(demoSlow),
 			change: subscriptionBody{Limits: &limitsBody{MaxInFlight: &inFlight}},
 		},
 		{
@@ -65,8 +66,8 @@ func (d *demo) newReceivers() []*demoReceiver {
 	}
 }
 
-func slow(_ http.ResponseWriter, r *http.Request, _ int64) bool {
-	return !pause(r.Context(), demoSlow)
+func slowBy(delay time.Duration) func(http.ResponseWriter, *http.Request, int64) bool {
+	return func(_ http.ResponseWriter, r *http.Request, _ int64) bool { return !pause(r.Context(), delay) }
 }
 
 func flaky(w http.ResponseWriter, _ *http.Request, number int64) bool {
@@ -86,16 +87,16 @@ func downUntil(back time.Time) func(http.ResponseWriter, *http.Request, int64) b
 	}
 }
 
-// receive starts the receivers and subscribes them. stop ends them; it must be called
-// even after an error.
-func (d *demo) receive(ctx context.Context) (stop func(), err error) {
+// receive starts receivers and subscribes them. stop ends them; it must be called even after
+// an error.
+func (d *demo) receive(ctx context.Context, receivers []*demoReceiver) (stop func(), err error) {
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	stop = func() {
 		cancel()
 		running.Wait()
 	}
-	for _, r := range d.newReceivers() {
+	for _, r := range receivers {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return stop, fmt.Errorf("listen: %w", err)
@@ -157,6 +158,9 @@ func (r *demoReceiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 	if json.Unmarshal(body, &event) == nil {
 		r.latency.add(at.Sub(event.Timestamp))
+	}
+	if r.tally != nil {
+		r.tally.take(header.Get("webhook-id"), at)
 	}
 	w.WriteHeader(http.StatusOK)
 }

@@ -118,7 +118,11 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 	made := make(chan struct{}) // the actors are at work before the engine is there
 	state, openJournal := engine.State(m.state), m.journals.open
 	var peers engine.Cluster
-	if cfg.clustered() {
+	if !cfg.clustered() {
+		if left, err := os.ReadDir(filepath.Join(cfg.Data, copiesFolder)); err == nil && len(left) > 0 {
+			return errors.New("the folder is that of a member of a cluster, and holds events that a server alone would leave behind; start it with --cluster-key and --join")
+		}
+	} else {
 		if m.cluster, err = m.startCluster(ctx, cfg, o, table, snapshot); err != nil {
 			return fmt.Errorf("join the cluster: %w", err)
 		}

@@ -78,7 +78,7 @@ func (m *Machine) Returned(refs []engine.EventRef, busy bool, now time.Time) (li
 			live = append(live, f.event)
 			continue
 		}
-		f.lane.buffer = append([]*engine.Event{f.event}, f.lane.buffer...)
+		f.lane.again = append(f.lane.again, f.event)
 	}
 	if busy {
 		m.forward.window = 1

@@ -193,3 +193,20 @@ func TestMergeAndForget(t *testing.T) {
 		t.Errorf("attempts %+v, want the second of event 2", attempts)
 	}
 }
+
+// TestReturnedEventsDoNotHideWhatIsSettled: the cursor names them one by one, so a crash reads
+// again only what was not settled.
+func TestReturnedEventsDoNotHideWhatIsSettled(t *testing.T) {
+	t.Parallel()
+	r := newForward(engine.Range{From: 1, Through: 5})
+	read := r.step().Reads[0]
+	r.ReadDone(read, []*engine.Event{event(1), event(2), event(3), event(4), event(5)}, 6, false)
+	r.step()
+	r.Returned(refs(4, 1), true, r.now)
+	r.Settled(refs(2, 3, 5))
+	ranges, _, _ := r.Waiting(journal)
+	want := []engine.Range{{From: 1, Through: 1}, {From: 4, Through: 4}}
+	if len(ranges) != 2 || ranges[0] != want[0] || ranges[1] != want[1] {
+		t.Errorf("the cursor is %v, want %v", ranges, want)
+	}
+}

@@ -131,6 +131,17 @@ func (l *lane) dropBuffered(through uint64) (gone []engine.Range) {
 	}
 	clear(l.buffer[len(kept):])
 	l.buffer = kept
+	l.again = slices.DeleteFunc(l.again, func(event *engine.Event) bool {
+		sequence := event.Ref.Sequence
+		if sequence > through {
+			return false
+		}
+		gone = append(gone, engine.Range{From: sequence, Through: sequence})
+		for _, s := range l.stretches {
+			delete(s.open, sequence)
+		}
+		return true
+	})
 	return gone
 }
 
@@ -187,7 +198,7 @@ func (m *Machine) Discards() bool { return m.sub.Deleted && !m.purged }
 // discardAll gives up everything of a deleted subscription.
 func (m *Machine) discardAll() {
 	for _, l := range m.lanes {
-		l.stretches, l.buffer, l.flipping, l.changed = nil, nil, false, true
+		l.stretches, l.buffer, l.again, l.flipping, l.changed = nil, nil, nil, false, true
 		for {
 			event, found := m.mailbox.Take(l.journal)
 			if !found {

@@ -98,6 +98,7 @@ type lane struct {
 	behind    int     // those of them that lie behind the cursor and have no retry record
 	stretches []*stretch
 	buffer    []*engine.Event // read from a stretch, not attempted yet
+	again     []*engine.Event // handed out and given back: before the buffer, and open
 	reading   bool
 	flipping  bool // the ingress actor was asked for the end of the last stretch
 	stale     bool // the ingress actor was asked to turn the mailbox into a stretch
@@ -212,8 +213,15 @@ func (m *Machine) Lane(journal engine.JournalID, share float64, waiting []engine
 	m.lanes = append(m.lanes, l)
 }
 
-// DropLane forgets a lane: its journal has another keeper.
+// DropLane forgets a lane: its journal has another keeper, who hears how hand-outs end.
 func (m *Machine) DropLane(journal engine.JournalID) {
+	if m.forward != nil {
+		for ref, f := range m.flights {
+			if ref.Journal == journal {
+				m.land(f)
+			}
+		}
+	}
 	m.lanes = slices.DeleteFunc(m.lanes, func(l *lane) bool { return l.journal == journal })
 }
 
@@ -269,7 +277,7 @@ func (m *Machine) Idle() bool {
 		return false
 	}
 	for _, l := range m.lanes {
-		if l.reading || l.flipping || len(l.buffer) > 0 {
+		if l.reading || l.flipping || len(l.buffer) > 0 || len(l.again) > 0 {
 			return false
 		}
 		if _, waits := m.mailbox.Oldest(l.journal); waits {

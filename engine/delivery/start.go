@@ -79,6 +79,12 @@ func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
 	if !m.roomFor(l) {
 		return false
 	}
+	if len(l.again) > 0 {
+		event := l.again[0]
+		l.again = l.again[1:]
+		m.beginFirst(l, event, false, now, now, probe)
+		return true
+	}
 	if len(l.buffer) > 0 {
 		event := l.buffer[0]
 		l.buffer[0] = nil
@@ -146,7 +152,7 @@ func (m *Machine) hasFirstAttempts() bool { return slices.ContainsFunc(m.lanes, 
 
 // waitsIn tells whether something in the lane waits for its first attempt.
 func (m *Machine) waitsIn(l *lane) bool {
-	if len(l.buffer) > 0 {
+	if len(l.buffer) > 0 || len(l.again) > 0 {
 		return true
 	}
 	if _, waits := m.mailbox.Oldest(l.journal); waits {

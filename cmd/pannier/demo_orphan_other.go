@@ -1,0 +1,9 @@
+//go:build !linux
+
+package main
+
+import "syscall"
+
+// ofItsOwn is how a member is started: in a process group of its own, because ctrl-c is for the
+// demo first.
+func ofItsOwn() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
