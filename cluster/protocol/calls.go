@@ -49,6 +49,12 @@ func (m *Member) Ready() error {
 			Message: "too few members are there to keep the copies that the replication asks for",
 		}
 	}
+	if !m.versions.complete() {
+		return &engine.Error{
+			Code: engine.CodeUnavailable, RetryAfter: time.Second,
+			Message: "this member does not know the subscriptions of the others yet",
+		}
+	}
 	return nil
 }
 
@@ -110,7 +116,7 @@ func (m *Member) ReplicasOf(shard int) []placement.MemberID { return m.view.Repl
 func (m *Member) Lag() map[placement.MemberID]uint64 { return m.replication.lag() }
 
 // UnderReplicated counts the owned shards and kept journals that have fewer complete copies
-// than asked for.
+// than asked for, and the journals that wait for a keeper.
 func (m *Member) UnderReplicated() int {
-	return m.reconciling.underReplicated() + m.replication.underReplicated()
+	return m.reconciling.underReplicated() + m.replication.underReplicated() + m.custody.waiting()
 }

@@ -162,6 +162,17 @@ func (c *custody) decide() {
 	}
 }
 
+// waiting counts the copies here of journals that nobody keeps yet.
+func (c *custody) waiting() (n int) {
+	for id := range c.orphans {
+		copied := c.member.replicas.copies[id]
+		if copied != nil && !c.keeping[id] && !c.best(copied).Keeping {
+			n++
+		}
+	}
+	return n
+}
+
 // candidate is a live member with a copy.
 type candidate struct {
 	Holding

@@ -339,7 +339,7 @@ func (m *Member) rejoin() {
 
 // activate ends joining once this member has what its shards need.
 func (m *Member) activate() {
-	if self, seen := m.view.Member(m.id); seen && self.State == placement.Joining && m.reconciling.complete() {
+	if self, seen := m.view.Member(m.id); seen && self.State == placement.Joining && m.versions.complete() && m.reconciling.complete() {
 		m.emit(BecomeActive{})
 	}
 }

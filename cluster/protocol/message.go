@@ -104,7 +104,8 @@ type (
 		Token    uint64 // 0: no answer is wanted
 		Versions []*engine.Subscription
 	}
-	// VersionsStored answers Versions once they are durable.
+	// VersionsStored answers Versions once they are durable. Token 0 ends the answer to a
+	// TableDigest.
 	VersionsStored struct{ Token uint64 }
 	// TableDigest sums up the sender's versions by bucket; the receiver answers with its own of
 	// those buckets that differ.

@@ -38,7 +38,7 @@ func (r *replicas) append(from placement.MemberID, m *Append) {
 		return
 	}
 	c := r.copies[m.Journal.ID]
-	if m.Begin && c.mustBegin(from, m.First) {
+	if m.Begin && c.mustBegin(from, m.First, r.reaches(from, m.Journal.ID)) {
 		c = &replica{ref: m.Journal, base: m.First, next: m.First, synced: m.First, release: m.First}
 		c.countedOnBy(from)
 		r.copies[m.Journal.ID] = c
@@ -57,6 +57,11 @@ func (r *replicas) append(from placement.MemberID, m *Append) {
 	r.write(from, c, WriteReplica{Journal: c.ref, First: m.First, Next: m.Next, Frames: m.Frames})
 }
 
+// reaches is how far a member's own copy is known to reach.
+func (r *replicas) reaches(id placement.MemberID, journal engine.JournalID) uint64 {
+	return r.member.custody.heard[id].journals[journal].Next
+}
+
 // heeds tells whether a keeper is listened to: nobody but a journal's writer as long as that is
 // seen. Another that does not see it may keep the journal too, and take for discharged what it
 // does not know to be for somebody.
@@ -66,8 +71,9 @@ func (r *replicas) heeds(keeper placement.MemberID, ref JournalRef) bool {
 
 // mustBegin tells whether a copy that a keeper asks for cannot go on from what is there: there
 // is nothing, or it ends before, or it begins later. What begins later stays if another keeper
-// counts on it, unless it is the writer that asks, which has all of it.
-func (c *replica) mustBegin(keeper placement.MemberID, first uint64) bool {
+// counts on it, or if it reaches further than the one that asks is known to: then this member
+// will keep the journal. The writer has all of it.
+func (c *replica) mustBegin(keeper placement.MemberID, first, reaches uint64) bool {
 	if c == nil || c.next < first {
 		return true
 	}
@@ -75,7 +81,7 @@ func (c *replica) mustBegin(keeper placement.MemberID, first uint64) bool {
 	if c.keepers[keeper] {
 		others--
 	}
-	return first < c.base && (keeper == c.ref.Origin || others == 0)
+	return first < c.base && (keeper == c.ref.Origin || (others == 0 && reaches >= c.next))
 }
 
 // write acknowledges what it writes once it is synced.
@@ -116,11 +122,12 @@ func (r *replicas) lost(peer placement.MemberID) {
 }
 
 // unfollow gives up a copy that no keeper needs. One that this member keeps, or wrote itself,
-// stays.
+// stays, and so does one that reaches further than the keeper is known to: it will be kept here.
 func (r *replicas) unfollow(from placement.MemberID, m *Unfollow) {
 	if c := r.copies[m.Journal]; c != nil {
 		delete(c.keepers, from)
-		if len(c.keepers) == 0 && c.ref.Origin != r.member.id && !r.member.custody.keeping[m.Journal] {
+		knows := from == c.ref.Origin || r.reaches(from, m.Journal) >= c.next
+		if knows && len(c.keepers) == 0 && c.ref.Origin != r.member.id && !r.member.custody.keeping[m.Journal] {
 			r.drop(m.Journal)
 		}
 	}

@@ -52,6 +52,9 @@ func TestCopyStaysWhileOneKeeperCountsOnIt(t *testing.T) {
 	for _, keeper := range o.peers() {
 		o.replicas.append(keeper, &Append{Journal: ref, Begin: true, First: 1, Next: 1})
 	}
+	for _, keeper := range o.peers() {
+		o.custody.hear(keeper, &Holdings{Journals: []Holding{{Journal: ref, Next: 1}}})
+	}
 	o.replicas.unfollow("c", &Unfollow{Journal: ref.ID})
 	if o.replicas.copies[ref.ID] == nil {
 		t.Error("the copy was given up although b counts on it")
@@ -91,5 +94,36 @@ func TestCopyThatBeginsTooLateIsBegunAgain(t *testing.T) {
 	o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 5, Next: 5})
 	if got := o.replicas.copies[ref.ID]; got.base != 5 || got.next != 5 {
 		t.Errorf("the copy reaches from %d to %d, want an empty one from 5", got.base, got.next)
+	}
+}
+
+// TestCopyThatReachesFurtherStays: a member that keeps a closed journal with a shorter copy neither
+// has it begun again nor given up: what only this copy has would be lost.
+func TestCopyThatReachesFurtherStays(t *testing.T) {
+	t.Parallel()
+	ref := JournalRef{ID: 7, Origin: "gone", Boot: 1}
+	for _, tt := range []struct {
+		name    string
+		reaches uint64
+		stays   bool
+	}{
+		{"the keeper has less", 9, true},
+		{"the keeper has as much", 12, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOwner(t)
+			o.replicas.append("c", &Append{Journal: ref, Begin: true, First: 9, Next: 9})
+			o.replicas.append("c", &Append{Journal: ref, First: 9, Next: 12})
+			o.replicas.lost("c")
+			o.custody.hear("b", &Holdings{Journals: []Holding{{Journal: ref, Next: tt.reaches, Keeping: true}}})
+			o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 5, Next: 5})
+			if got := o.replicas.copies[ref.ID]; (got.base == 9 && got.next == 12) != tt.stays {
+				t.Errorf("the copy reaches from %d to %d after another was asked for", got.base, got.next)
+			}
+			if o.replicas.unfollow("b", &Unfollow{Journal: ref.ID}); tt.stays && o.replicas.copies[ref.ID] == nil {
+				t.Error("the copy was given up")
+			}
+		})
 	}
 }

@@ -136,6 +136,7 @@ func (s *stream) receive(e Envelope, now time.Time) []Message {
 		return nil
 	}
 	s.acknowledge(e.AckStream, e.Ack, now)
+	s.heard = s.heard || e.Ack > 0 // what it took in it owes an answer to
 	if len(e.Messages) == 0 {
 		return nil
 	}

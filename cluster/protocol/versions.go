@@ -31,6 +31,10 @@ type versions struct {
 	buckets  [tableBuckets]uint64
 	changes  map[uint64]*change
 	digestAt time.Time
+	// compared are the peers whose versions this member has, as far as they had them when it asked.
+	compared map[placement.MemberID]bool
+	// seasoned tells that it has compared with everybody who was seen once in this life.
+	seasoned bool
 }
 
 // change is a version that waits for the members.
@@ -43,7 +47,9 @@ type change struct {
 }
 
 func newVersions(m *Member, table *engine.Table) *versions {
-	v := &versions{member: m, table: table, changes: make(map[uint64]*change)}
+	v := &versions{
+		member: m, table: table, changes: make(map[uint64]*change), compared: make(map[placement.MemberID]bool),
+	}
 	table.Each(func(version *engine.Subscription) { v.count(version) })
 	return v
 }
@@ -158,6 +164,10 @@ func (v *versions) receive(from placement.MemberID, m *Versions) {
 }
 
 func (v *versions) stored(from placement.MemberID, m *VersionsStored) {
+	if m.Token == 0 { // what came before it is written first
+		v.write(nil, func() { v.compared[from] = true })
+		return
+	}
 	if c := v.changes[m.Token]; c != nil && c.waiting[from] {
 		c.waiting[from] = false
 		v.settle(c)
@@ -166,6 +176,7 @@ func (v *versions) stored(from placement.MemberID, m *VersionsStored) {
 
 // lost ends the waiting for a peer: it compares its table when it comes back.
 func (v *versions) lost(peer placement.MemberID) {
+	delete(v.compared, peer)
 	for _, c := range v.changes {
 		delete(c.waiting, peer)
 	}
@@ -200,6 +211,20 @@ func (v *versions) digest(from placement.MemberID, m *TableDigest) {
 		return m.Buckets[bucket] != v.buckets[bucket]
 	}
 	v.sendWhere(from, differs)
+	v.member.send(from, &VersionsStored{})
+}
+
+// complete tells whether this member has compared its versions with everybody who is seen: before
+// that it would take events and not know whom they are for.
+func (v *versions) complete() bool {
+	peers := v.member.peers()
+	for _, peer := range peers {
+		if !v.seasoned && !v.compared[peer] {
+			return false
+		}
+	}
+	v.seasoned = v.seasoned || len(peers) > 0
+	return true
 }
 
 // wanted answers with the versions of some subscriptions.
