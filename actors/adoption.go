@@ -54,7 +54,7 @@ func (s *System) indexAgain(lane *ingress, through uint64) {
 	r := newRecovery(s, lane, engine.Watermark{})
 	r.adopted = true
 	for err == nil && from <= through && !s.stopping.Load() {
-		next := from
+		var next uint64
 		next, err = lane.journal.Read(from, readRecords, func(sequence uint64, record engine.Record) bool {
 			switch {
 			case sequence > through:

@@ -80,7 +80,7 @@ func (s scenario) start() *world {
 		m.life.perform()
 	}
 	w.every(gossipEvery, w.gossip)
-	w.runFor(800 * time.Millisecond)
+	w.runFor(1800 * time.Millisecond)
 	w.members[0].life.create("trip.*")
 	w.runFor(220 * time.Millisecond)
 	w.exploring = &exploration{histories: [explored]uint64{1, 2, 3}}
