@@ -216,6 +216,7 @@ func (m *Member) begin(s *stream) {
 // seen again in this life it has to begin anew as well (stream.go).
 func (m *Member) lost(s *stream) {
 	s.begin(0)
+	s.inStream, s.inLast = 0, 0 // it may not know that its answers are gone, and says all of it again
 	m.expectNothing(s.peer)
 }
 

@@ -29,7 +29,7 @@ const (
 // grammar is everything that can be asked of the command line.
 type grammar struct {
 	Serve         serveCommand         `cmd:"" help:"Run a server."`
-	Demo          demoCommand          `cmd:"" help:"See it work: an engine, a bike fleet and receivers that misbehave, in one process."`
+	Demo          demoCommand          `cmd:"" help:"See it work: an engine, a bike fleet and receivers that misbehave; with --members a cluster."`
 	Listen        listenCommand        `cmd:"" help:"Run a local receiver that prints and verifies what arrives."`
 	Send          sendCommand          `cmd:"" help:"Post one event."`
 	Subscriptions subscriptionsCommand `cmd:"" help:"Manage subscriptions."`
