@@ -127,7 +127,8 @@ func (s *System) restoreTotals(marks []engine.Watermark, dead int64) {
 
 // Undischarged counts what this member's journals wait for, and the attempts under way.
 func (s *System) Undischarged() uint64 {
-	return s.Stats().Pending - min(s.Stats().Pending, uint64(max(0, s.totals.records.Load()))) + uint64(max(0, s.totals.out.Load()))
+	pending := s.Stats().Pending
+	return pending - min(pending, uint64(max(0, s.totals.records.Load()))) + uint64(max(0, s.totals.out.Load()))
 }
 
 // Discarded counts the deliveries whose subscriptions were deleted.
