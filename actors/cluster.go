@@ -255,12 +255,3 @@ func (s *System) accountOf(lane *ingress) (cursors []engine.Cursor) {
 	}
 	return cursors
 }
-
-// wholeCursor is what lies behind the cursor now.
-func (s *slot) wholeCursor(id engine.SubscriptionID) engine.Cursor {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return engine.Cursor{
-		Subscription: id, Journal: s.journal, Ranges: append([]engine.Range(nil), s.ranges...), Waiting: s.waiting,
-	}
-}

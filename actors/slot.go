@@ -334,9 +334,20 @@ func (s *slot) cursor(id engine.SubscriptionID) (write engine.Write, ok bool) {
 	if len(s.ranges) == 0 {
 		return engine.DropCursor{Subscription: id, Journal: s.journal}, true
 	}
-	return engine.PutCursor{Cursor: engine.Cursor{
+	return engine.PutCursor{Cursor: s.cursorLocked(id)}, true
+}
+
+// wholeCursor is what lies behind the cursor now, written or not.
+func (s *slot) wholeCursor(id engine.SubscriptionID) engine.Cursor {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cursorLocked(id)
+}
+
+func (s *slot) cursorLocked(id engine.SubscriptionID) engine.Cursor {
+	return engine.Cursor{
 		Subscription: id, Journal: s.journal, Ranges: append([]engine.Range(nil), s.ranges...), Waiting: s.waiting,
-	}}, true
+	}
 }
 
 // covers tells whether sequence lies behind the cursor.

@@ -97,15 +97,9 @@ func (n *Node) GiveBack(journal engine.JournalID, id engine.SubscriptionID, sequ
 	n.do(func(core *protocol.Member) { core.Returned(time.Now(), journal, id, sequences, busy) })
 }
 
-// Checkpoint implements engine.Cluster. The journal is needed from its watermark on, and from
-// where the first subscription lags.
+// Checkpoint implements engine.Cluster.
 func (n *Node) Checkpoint(mark engine.Watermark, cursors []engine.Cursor) {
-	release := mark.Sequence
-	for _, c := range cursors {
-		for _, r := range c.Ranges {
-			release = min(release, r.From)
-		}
-	}
+	release := mark.Release(cursors)
 	account := n.options.Codec.EncodeAccount(mark, cursors)
 	n.do(func(core *protocol.Member) { core.Checkpoint(time.Now(), mark.Journal, release, account) })
 }

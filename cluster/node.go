@@ -75,7 +75,6 @@ type Node struct {
 
 	view    atomic.Pointer[placement.View]
 	owned   [engine.Shards]atomic.Bool
-	started chan struct{} // closed when the actors are there
 	work    chan struct{} // effects wait
 	handing handing
 	custody chan func() // adoptions, one after the other
@@ -94,8 +93,8 @@ type waitingCommit struct {
 func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n := &Node{
 		options: o, commits: make(map[engine.JournalID][]waitingCommit), durable: make(map[uint64]func()),
-		changes: make(map[uint64]chan<- protocol.Propagated), started: make(chan struct{}),
-		work: make(chan struct{}, 1), custody: make(chan func(), 1024), stopped: make(chan struct{}),
+		changes: make(map[uint64]chan<- protocol.Propagated),
+		work:    make(chan struct{}, 1), custody: make(chan func(), 1024), stopped: make(chan struct{}),
 	}
 	n.taken.L = &n.mu
 	n.handing.ready = make(chan struct{}, 1)
@@ -137,7 +136,6 @@ const Format = 1
 // Run begins to perform what the protocol decides. It is called once.
 func (n *Node) Run(actors Actors) {
 	n.actors = actors
-	close(n.started)
 	n.running.Go(n.perform)
 	n.running.Go(n.tick)
 	n.running.Go(n.handOut)
@@ -150,6 +148,11 @@ func (n *Node) do(take func(*protocol.Member)) {
 	take(n.core)
 	n.queue = append(n.queue, n.core.Effects()...)
 	n.mu.Unlock()
+	n.rouse()
+}
+
+// rouse has the effects that wait performed.
+func (n *Node) rouse() {
 	select {
 	case n.work <- struct{}{}:
 	default:

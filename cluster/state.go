@@ -43,9 +43,6 @@ func (n *Node) store(entries []engine.Entry, rest []engine.Write, done func()) e
 		}
 	}
 	n.mu.Unlock()
-	select {
-	case n.work <- struct{}{}:
-	default:
-	}
+	n.rouse()
 	return n.options.Disk.MergeEntries(entries, rest, n.written(token))
 }

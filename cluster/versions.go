@@ -18,10 +18,7 @@ func (n *Node) PutVersion(ctx context.Context, version *engine.Subscription) err
 	n.changes[token] = answer
 	n.queue = append(n.queue, n.core.Effects()...)
 	n.mu.Unlock()
-	select {
-	case n.work <- struct{}{}:
-	default:
-	}
+	n.rouse()
 	select {
 	case p := <-answer:
 		if want := min(n.options.Replication, n.View().Active()); p.Copies < want {

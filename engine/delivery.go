@@ -170,6 +170,18 @@ type Watermark struct {
 	Totals   Totals
 }
 
+// Release is the first sequence that is needed of the journal: that of the watermark, or the
+// one before it at which the first of its cursors lags.
+func (w *Watermark) Release(cursors []Cursor) uint64 {
+	release := w.Sequence
+	for _, c := range cursors {
+		for _, r := range c.Ranges {
+			release = min(release, r.From)
+		}
+	}
+	return release
+}
+
 // OpenPairs are the events that wait for one subscription.
 type OpenPairs struct {
 	Subscription SubscriptionID

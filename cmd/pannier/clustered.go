@@ -110,7 +110,7 @@ func (c *clustered) retireJournals(snapshot *engine.Snapshot) error {
 		if _, err := os.Stat(folder); err == nil {
 			mark, cursors := accountIn(snapshot, lane.Journal)
 			of := storage.CopyOf{Journal: lane.Journal, Origin: m.folder.Member(), Boot: m.folder.Boot() - 1, Lane: lane.Name}
-			if err := c.copies.Retire(folder, of, releaseOf(mark, cursors), storage.EncodeAccount(mark, cursors)); err != nil {
+			if err := c.copies.Retire(folder, of, mark.Release(cursors), storage.EncodeAccount(mark, cursors)); err != nil {
 				return err
 			}
 		}
@@ -137,17 +137,6 @@ func accountIn(snapshot *engine.Snapshot, journal engine.JournalID) (mark engine
 		}
 	}
 	return mark, cursors
-}
-
-// releaseOf is from where on a journal is needed.
-func releaseOf(mark engine.Watermark, cursors []engine.Cursor) uint64 {
-	release := mark.Sequence
-	for _, cursor := range cursors {
-		for _, r := range cursor.Ranges {
-			release = min(release, r.From)
-		}
-	}
-	return release
 }
 
 func (c *clustered) protocolCopies() []protocol.Copy {

@@ -31,21 +31,31 @@ func (a clusterActors) Relinquish(journal engine.JournalID) { a.member.system.Re
 
 // Wake implements cluster.Actors.
 func (a clusterActors) Wake(entries []engine.Entry) {
-	for n := range entries {
-		value, err := storage.DecodeEntry(&entries[n])
-		switch {
-		case err != nil:
-			a.logger.Error("entry of the retry state could not be read", "subscription", string(entries[n].Subscription), "error", err)
-		case value.Queue != nil:
-			a.member.system.MergeQueue(*value.Queue)
-		case value.Retry != nil:
-			a.member.system.WakeFor(entries[n].Subscription)
+	a.hear(entries, func(id engine.SubscriptionID, value storage.EntryValue) {
+		if value.Retry != nil {
+			a.member.system.WakeFor(id)
 		}
-	}
+	})
 }
 
 // Merged implements cluster.Actors. Entries are hints: what won over them is in the state.
 func (a clusterActors) Merged(entries []engine.Entry) {
+	a.hear(entries, func(id engine.SubscriptionID, value storage.EntryValue) {
+		record, found, err := a.member.state.RetryRecord(context.Background(), id, value.Key)
+		switch {
+		case err != nil: // the actor reads it when it starts anew
+		case found:
+			record.Carried, record.Body = record.Body != nil, nil // read again when it is due
+			a.member.system.Merge(id, value.Key, &record)
+		default:
+			a.member.system.Merge(id, value.Key, nil)
+		}
+	})
+}
+
+// hear gives the timers among entries to their actors, and what they say of deliveries to
+// delivery.
+func (a clusterActors) hear(entries []engine.Entry, delivery func(engine.SubscriptionID, storage.EntryValue)) {
 	for n := range entries {
 		value, err := storage.DecodeEntry(&entries[n])
 		switch {
@@ -54,16 +64,7 @@ func (a clusterActors) Merged(entries []engine.Entry) {
 		case value.Queue != nil:
 			a.member.system.MergeQueue(*value.Queue)
 		case entries[n].Kind == engine.EntryDelivery:
-			record, found, err := a.member.state.RetryRecord(context.Background(), entries[n].Subscription, value.Key)
-			if err != nil {
-				continue // the actor reads it when it starts anew
-			}
-			if found {
-				record.Carried, record.Body = record.Body != nil, nil // read again when it is due
-				a.member.system.Merge(entries[n].Subscription, value.Key, &record)
-			} else {
-				a.member.system.Merge(entries[n].Subscription, value.Key, nil)
-			}
+			delivery(entries[n].Subscription, value)
 		}
 	}
 }
