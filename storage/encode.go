@@ -77,6 +77,8 @@ type valueReader struct {
 	err error
 	// shared, when set, makes equal strings share their memory (see sharedString).
 	shared map[string]string
+	// pieces, when set, is where strings are put.
+	pieces *pieces
 }
 
 func newValueReader(value []byte) *valueReader {
@@ -184,18 +186,18 @@ func (r *valueReader) raw() []byte { return r.fixed(r.count(1)) }
 // bytes is a copy; nil when empty.
 func (r *valueReader) bytes() []byte { return append([]byte(nil), r.raw()...) }
 
-func (r *valueReader) string() string { return string(r.raw()) }
+func (r *valueReader) string() string { return r.pieces.text(r.raw()) }
 
 // sharedString is string for texts that many values repeat.
 func (r *valueReader) sharedString() string {
 	raw := r.raw()
 	if r.shared == nil {
-		return string(raw)
+		return r.pieces.text(raw)
 	}
 	if known, ok := r.shared[string(raw)]; ok {
 		return known
 	}
-	text := string(raw)
+	text := r.pieces.text(raw)
 	if len(r.shared) < maxSharedStrings {
 		r.shared[text] = text
 	}

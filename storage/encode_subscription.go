@@ -46,11 +46,13 @@ func encodeVersion(s *engine.Subscription) []byte {
 	return w.b
 }
 
-// decodeVersion lets versions share equal texts through shared, which may be nil.
-func decodeVersion(revision uint64, id engine.SubscriptionID, value []byte, shared map[string]string) (*engine.Subscription, error) {
+// decodeVersion lets versions share equal texts through shared, which may be nil, and puts
+// what it decodes into memory of in.
+func decodeVersion(revision uint64, id engine.SubscriptionID, value []byte, shared map[string]string, in *pieces) (*engine.Subscription, error) {
 	r := newValueReader(value)
-	r.shared = shared
-	s := &engine.Subscription{
+	r.shared, r.pieces = shared, in
+	s := in.version()
+	*s = engine.Subscription{
 		ID:          id,
 		Revision:    revision,
 		Tenant:      r.sharedString(),
@@ -90,7 +92,7 @@ func (r *valueReader) patterns() []match.Pattern {
 	if n == 0 {
 		return nil
 	}
-	patterns := make([]match.Pattern, n)
+	patterns := r.pieces.patternList(n)
 	for i := range patterns {
 		patterns[i] = match.Pattern(r.sharedString())
 	}
@@ -102,9 +104,9 @@ func (r *valueReader) secrets() []engine.ValidSecret {
 	if n == 0 {
 		return nil
 	}
-	secrets := make([]engine.ValidSecret, n)
+	secrets := r.pieces.secretList(n)
 	for i := range secrets {
-		text := r.string()
+		text := string(r.raw()) // not kept
 		if r.err != nil {
 			return nil
 		}

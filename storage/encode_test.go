@@ -63,7 +63,7 @@ func codecs() []codec {
 		codecOf("identity", drawIdentity, encodeIdentity, func(b []byte) (engine.Identity, error) { return decodeIdentity("id", b) }),
 		codecOf("answer", drawAnswer, encodeAnswer, func(b []byte) (engine.Answer, error) { return decodeAnswer("key", b) }),
 		codecOf("version", drawVersion, encodeVersion, func(b []byte) (*engine.Subscription, error) {
-			return decodeVersion(9, "sub_a", b, map[string]string{})
+			return decodeVersion(9, "sub_a", b, map[string]string{}, new(pieces))
 		}),
 		codecOf("replay", drawReplay, encodeReplay, func(b []byte) (engine.Replay, error) { return decodeReplay("rpl", b) }),
 		codecOf("attempt", drawAttempt, encodeAttempt, func(b []byte) (engine.Attempt, error) {

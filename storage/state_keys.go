@@ -147,7 +147,7 @@ func (r *keyReader) shard() int {
 func (r *keyReader) number() uint64 { return r.fixed64() }
 
 func (r *keyReader) sub() engine.SubscriptionID {
-	return engine.SubscriptionID(r.fixed(int(r.byte())))
+	return engine.SubscriptionID(r.pieces.text(r.fixed(int(r.byte()))))
 }
 
 func (r *keyReader) delivery() engine.DeliveryKey {

@@ -47,11 +47,12 @@ type loadPart struct {
 }
 
 func loadParts(s *engine.Snapshot) []loadPart {
-	shared := make(map[string]string)
+	shared, versions := make(map[string]string), new(pieces)
 	return []loadPart{
 		{prefixVersion, func(key *keyReader, value []byte) error {
+			key.pieces = versions
 			revision, sub := key.number(), key.sub()
-			v, err := decodeVersion(revision, sub, value, shared)
+			v, err := decodeVersion(revision, sub, value, shared, versions)
 			s.Versions = append(s.Versions, v)
 			return err
 		}},

@@ -5,8 +5,8 @@ import "slices"
 // Index finds the handles whose patterns match a topic. The zero value is empty. Reads may
 // be concurrent with each other, not with a change.
 type Index struct {
-	exact  map[string]*holders // topic, or "" for Any
-	prefix map[string]*holders // "trip" of "trip.*"
+	exact  map[string]holders // topic, or "" for Any
+	prefix map[string]holders // "trip" of "trip.*"
 }
 
 // holders keeps the handles of a pattern by tenant, sorted, so that a change is a binary
@@ -18,7 +18,7 @@ type holders struct {
 	others map[string][]uint32
 }
 
-func (h *holders) get(tenant string) []uint32 {
+func (h holders) get(tenant string) []uint32 {
 	if tenant == h.tenant {
 		return h.first
 	}
@@ -39,10 +39,10 @@ func (h *holders) set(tenant string, handles []uint32) {
 	}
 }
 
-func (h *holders) empty() bool { return len(h.first) == 0 && len(h.others) == 0 }
+func (h holders) empty() bool { return len(h.first) == 0 && len(h.others) == 0 }
 
 // place finds the map and the key of a pattern.
-func (x *Index) place(p Pattern) (in *map[string]*holders, key string) {
+func (x *Index) place(p Pattern) (in *map[string]holders, key string) {
 	switch n := len(p); {
 	case p == Any:
 		return &x.exact, ""
@@ -57,16 +57,16 @@ func (x *Index) place(p Pattern) (in *map[string]*holders, key string) {
 func (x *Index) Add(tenant string, p Pattern, handle uint32) {
 	in, key := x.place(p)
 	if *in == nil {
-		*in = make(map[string]*holders)
+		*in = make(map[string]holders)
 	}
-	h := (*in)[key]
-	if h == nil {
-		h = &holders{tenant: tenant}
-		(*in)[key] = h
+	h, known := (*in)[key]
+	if !known {
+		h = holders{tenant: tenant}
 	}
 	handles := h.get(tenant)
 	if at, found := slices.BinarySearch(handles, handle); !found {
 		h.set(tenant, slices.Insert(handles, at, handle))
+		(*in)[key] = h
 	}
 }
 
@@ -74,9 +74,6 @@ func (x *Index) Add(tenant string, p Pattern, handle uint32) {
 func (x *Index) Remove(tenant string, p Pattern, handle uint32) {
 	in, key := x.place(p)
 	h := (*in)[key]
-	if h == nil {
-		return
-	}
 	handles := h.get(tenant)
 	at, found := slices.BinarySearch(handles, handle)
 	if !found {
@@ -85,6 +82,8 @@ func (x *Index) Remove(tenant string, p Pattern, handle uint32) {
 	h.set(tenant, slices.Delete(handles, at, at+1))
 	if h.empty() {
 		delete(*in, key)
+	} else {
+		(*in)[key] = h
 	}
 }
 
@@ -93,9 +92,8 @@ func (x *Index) Remove(tenant string, p Pattern, handle uint32) {
 // each prefix of the topic, whatever the number of patterns.
 func (x *Index) Match(topic, tenant string, dst []uint32) []uint32 {
 	start, parts := len(dst), 0
-	add := func(h *holders) {
+	add := func(h holders) {
 		switch {
-		case h == nil:
 		case tenant != "":
 			dst, parts = appendPart(dst, h.get(tenant), parts)
 		default:
