@@ -95,6 +95,7 @@ type request struct {
 
 	digests [][32]byte     // by position
 	byID    map[string]int // position of each given id
+	given   []string       // the ids of byID, sorted
 	known   map[uint32]string
 }
 
@@ -102,7 +103,8 @@ type request struct {
 // first of each.
 func (r *request) collapse() error {
 	r.byID = make(map[string]int)
-	distinct := r.drafts[:0:0]
+	r.digests = make([][32]byte, 0, len(r.drafts))
+	distinct := make([]Draft, 0, len(r.drafts))
 	for i := range r.drafts {
 		d := r.drafts[i]
 		digest := [32]byte{}
@@ -121,21 +123,17 @@ func (r *request) collapse() error {
 		distinct = append(distinct, d)
 		r.digests = append(r.digests, digest)
 	}
-	r.drafts = distinct
+	r.drafts, r.given = distinct, slices.Sorted(maps.Keys(r.byID))
 	return nil
 }
 
-// names are what the request must reserve, sorted.
+// names are what the request must reserve, in an order that all requests keep: the given ids,
+// and after them its key, which is no id, for there is a NUL in it.
 func (r *request) names() []string {
-	names := make([]string, 0, len(r.byID)+1)
-	for id := range r.byID {
-		names = append(names, "i"+id)
+	if r.key == "" {
+		return r.given
 	}
-	if r.key != "" {
-		names = append(names, "k"+r.key)
-	}
-	slices.Sort(names)
-	return names
+	return append(slices.Clip(r.given), r.key)
 }
 
 // repeated answers a request whose Idempotency-Key was used before.
@@ -172,7 +170,7 @@ func (r *request) resolve(ctx context.Context) error {
 	if len(r.byID) == 0 {
 		return nil
 	}
-	identities, err := r.engine.findIdentities(ctx, slices.Collect(maps.Keys(r.byID)))
+	identities, err := r.engine.findIdentities(ctx, r.given)
 	if err != nil {
 		return err
 	}
@@ -214,19 +212,12 @@ func (e *Engine) LocalAnswer(ctx context.Context, key string) (Answer, bool, err
 
 // LocalIdentities finds the events that given ids were used for on this member.
 func (e *Engine) LocalIdentities(ctx context.Context, ids []string) (map[string]Identity, error) {
-	identities := make(map[string]Identity)
-	for _, id := range ids {
-		identity, found := e.recent.identity(id)
-		if !found {
-			var err error
-			if identity, found, err = e.state.Identity(ctx, id); err != nil {
-				return nil, err
-			}
-		}
-		if found {
-			identities[id] = identity
-		}
+	identities, others := e.recent.split(ids)
+	stored, err := e.state.Identities(ctx, others)
+	if err != nil {
+		return nil, err
 	}
+	maps.Copy(identities, stored)
 	return identities, nil
 }
 

@@ -77,8 +77,8 @@ type State interface {
 	// DeadLetters lists like RetryRecords.
 	DeadLetters(ctx context.Context, sub SubscriptionID, after DeliveryKey, limit int) ([]DeadLetter, error)
 	DeadLetter(ctx context.Context, sub SubscriptionID, key DeliveryKey) (DeadLetter, bool, error)
-	// Identity finds the event that a given id was used for.
-	Identity(ctx context.Context, id string) (Identity, bool, error)
+	// Identities finds the events that given ids were used for.
+	Identities(ctx context.Context, ids []string) (map[string]Identity, error)
 	// Answer finds what a request with an Idempotency-Key was answered.
 	Answer(ctx context.Context, key string) (Answer, bool, error)
 	// Sweep removes identities, answers and dead letters that ended before now's windows, a

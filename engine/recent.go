@@ -57,11 +57,19 @@ func (r *Recent) Forget(writes []Write) {
 	}
 }
 
-func (r *Recent) identity(id string) (Identity, bool) {
+// split finds the identities it remembers, and lists the other ids.
+func (r *Recent) split(ids []string) (found map[string]Identity, others []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found, ok := r.identities[id]
-	return found, ok
+	found, others = make(map[string]Identity), make([]string, 0, len(ids))
+	for _, id := range ids {
+		if identity, known := r.identities[id]; known {
+			found[id] = identity
+		} else {
+			others = append(others, id)
+		}
+	}
+	return found, others
 }
 
 func (r *Recent) answer(key string) (Answer, bool) {
@@ -71,8 +79,8 @@ func (r *Recent) answer(key string) (Answer, bool) {
 	return found, ok
 }
 
-// claim waits until no other request uses any of names (sorted, each once, so that two
-// requests never wait for each other) and reserves them.
+// claim waits until no other request uses any of names (in one order for all requests, each
+// once, so that two requests never wait for each other) and reserves them.
 func (r *Recent) claim(ctx context.Context, names []string) (release func(), err error) {
 	mine := make(chan struct{})
 	taken := 0
@@ -84,26 +92,33 @@ func (r *Recent) claim(ctx context.Context, names []string) (release func(), err
 		}
 		close(mine)
 	}
-	for _, name := range names {
-		for {
-			r.mu.Lock()
-			other, busy := r.claims[name]
-			if !busy {
-				r.claims[name] = mine
-				taken++
-				r.mu.Unlock()
-				break
-			}
-			r.mu.Unlock()
-			select {
-			case <-other:
-			case <-ctx.Done():
-				release()
-				return nil, Errorf(CodeUnavailable, "the same id is being accepted by another request")
-			}
+	for {
+		other := r.take(names[taken:], mine, &taken)
+		if other == nil {
+			return release, nil
+		}
+		select {
+		case <-other:
+		case <-ctx.Done():
+			release()
+			return nil, Errorf(CodeUnavailable, "the same id is being accepted by another request")
 		}
 	}
-	return release, nil
+}
+
+// take reserves names, in order, up to the first that another request uses, and gives what
+// closes with that request; nil when all are reserved. It counts in taken.
+func (r *Recent) take(names []string, mine chan struct{}, taken *int) (other chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range names {
+		if other, busy := r.claims[name]; busy {
+			return other
+		}
+		r.claims[name] = mine
+		*taken++
+	}
+	return nil
 }
 
 // Digest is equal for drafts that are the same event to a client that repeats itself.

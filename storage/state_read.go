@@ -114,20 +114,35 @@ func readDeadLetter(view stateView, sub engine.SubscriptionID, key engine.Delive
 	return letter, err
 }
 
-// Identity implements engine.State.
-func (k *keyedState) Identity(ctx context.Context, id string) (engine.Identity, bool, error) {
-	value, found, err := k.get(ctx, textKey(prefixIdentity, id))
-	if err != nil || !found {
-		return engine.Identity{}, false, err
+// Identities implements engine.State.
+func (k *keyedState) Identities(ctx context.Context, ids []string) (map[string]engine.Identity, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	identity, err := decodeIdentity(id, value)
+	found := make(map[string]engine.Identity)
+	err := k.view(func(view stateView) error {
+		for _, id := range ids {
+			value, known, err := view.get(textKey(prefixIdentity, id))
+			if err != nil {
+				return err
+			}
+			if !known {
+				continue
+			}
+			identity, err := decodeIdentity(id, value)
+			if err != nil {
+				return err
+			}
+			if !past(identity.AcceptedAt, k.clock(), engine.IdentityWindow) {
+				found[id] = identity
+			}
+		}
+		return nil
+	})
 	if err != nil {
-		return engine.Identity{}, false, fmt.Errorf("read identity: %w", err)
+		return nil, fmt.Errorf("read identities: %w", err)
 	}
-	if past(identity.AcceptedAt, k.clock(), engine.IdentityWindow) {
-		return engine.Identity{}, false, nil
-	}
-	return identity, true, nil
+	return found, nil
 }
 
 // Answer implements engine.State.

@@ -140,11 +140,11 @@ func TestMemoryStateInABubble(t *testing.T) {
 			t.Errorf("Write = %v, done in order %v; want 1, 2 before it returns", err, order)
 		}
 		<-time.After(engine.IdentityWindow - 1) // the time of the bubble
-		if _, found, err := state.Identity(t.Context(), "a"); !found || err != nil {
+		if found, err := state.Identities(t.Context(), []string{"a"}); len(found) != 1 || err != nil {
 			t.Errorf("within the window: found %v, %v", found, err)
 		}
 		<-time.After(1)
-		if _, found, err := state.Identity(t.Context(), "a"); found || err != nil {
+		if found, err := state.Identities(t.Context(), []string{"a"}); len(found) != 0 || err != nil {
 			t.Errorf("after the window: found %v, %v", found, err)
 		}
 	})

@@ -57,8 +57,8 @@ var mutants = []mutant{
 		wants: []check.Rule{check.NothingInvent},
 		edits: []edit{{
 			file: "engine/accept.go",
-			old:  "		identity, found := e.recent.identity(id)",
-			new:  "		if id != \"\" {\n\t\t\tcontinue\n\t\t}\n\t\tidentity, found := e.recent.identity(id)",
+			old:  "	identities, others := e.recent.split(ids)",
+			new:  "	identities, others := e.recent.split(ids[:0])",
 		}},
 	},
 	{

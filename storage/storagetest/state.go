@@ -235,17 +235,17 @@ func stateWindows(t *testing.T, open OpenState) {
 		mu.Lock()
 		now = day.Add(test.after)
 		mu.Unlock()
-		gotIdentity, found, err := state.Identity(t.Context(), "given")
-		if err != nil || found != test.want || (found && !reflect.DeepEqual(gotIdentity, identity)) {
-			t.Errorf("%s: Identity = %+v, %v, %v; want found %v", test.name, gotIdentity, found, err, test.want)
+		want := map[string]engine.Identity{}
+		if test.want {
+			want["given"] = identity
+		}
+		if got, err := state.Identities(t.Context(), []string{"give", "given", "other"}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: Identities = %+v, %v; want %+v", test.name, got, err, want)
 		}
 		gotAnswer, found, err := state.Answer(t.Context(), "scope/key")
 		if err != nil || found != test.want || (found && !reflect.DeepEqual(gotAnswer, answer)) {
 			t.Errorf("%s: Answer = %+v, %v, %v; want found %v", test.name, gotAnswer, found, err, test.want)
 		}
-	}
-	if _, found, err := state.Identity(t.Context(), "other"); found || err != nil {
-		t.Errorf("unknown identity: found %v, %v", found, err)
 	}
 	if _, found, err := state.Answer(t.Context(), "scope/ke"); found || err != nil {
 		t.Errorf("unknown answer: found %v, %v", found, err)
@@ -386,7 +386,7 @@ func stateCancelled(t *testing.T, open OpenState) {
 		"RetryRecord":  func() error { _, _, err := state.RetryRecord(ctx, "s", engine.DeliveryKey{}); return err },
 		"DeadLetters":  func() error { _, err := state.DeadLetters(ctx, "s", engine.DeliveryKey{}, 1); return err },
 		"DeadLetter":   func() error { _, _, err := state.DeadLetter(ctx, "s", engine.DeliveryKey{}); return err },
-		"Identity":     func() error { _, _, err := state.Identity(ctx, "i"); return err },
+		"Identities":   func() error { _, err := state.Identities(ctx, []string{"i"}); return err },
 		"Answer":       func() error { _, _, err := state.Answer(ctx, "k"); return err },
 		"Sweep":        func() error { _, err := state.Sweep(ctx, day); return err },
 	}
