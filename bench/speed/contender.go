@@ -27,7 +27,7 @@ const bareLoop = "bare loop"
 // running is a program under load.
 type running struct {
 	to   address // of the events
-	pid  int
+	pids []int
 	stop func() error
 	disk func() (int64, error) // bytes of a server's data folder
 }
@@ -99,7 +99,7 @@ func (e engine) start(ctx context.Context, to *receiver, subscriptions int) (*ru
 		}
 		return errors.Join(err, child.Stop())
 	}
-	return &running{to: address{url: child.URL + "/v1/events"}, pid: child.PID, stop: stop, disk: child.DiskBytes}, nil
+	return &running{to: address{url: child.URL + "/v1/events"}, pids: []int{child.PID}, stop: stop, disk: child.DiskBytes}, nil
 }
 
 func (e engine) subscribe(ctx context.Context, client *server.Client, to *receiver, subscriptions int) (made []string, err error) {
@@ -131,7 +131,7 @@ type other struct {
 }
 
 func (o other) start(context.Context, *receiver, int) (*running, error) {
-	return &running{to: o.to, pid: o.pid, stop: func() error { return nil }}, nil
+	return &running{to: o.to, pids: []int{o.pid}, stop: func() error { return nil }}, nil
 }
 
 // yardstick is bench/straightline. It ends when it is told to or when ctx ends.
@@ -168,7 +168,7 @@ func (y yardstick) run(ctx context.Context, to *receiver, subscriptions int, mor
 		cancel()
 		return nil, nil, fmt.Errorf("start the straight line: %w", err)
 	}
-	return &running{pid: command.Process.Pid, stop: func() error {
+	return &running{pids: []int{command.Process.Pid}, stop: func() error {
 		cancel()
 		_ = command.Wait() // it was killed
 		if err := os.Remove(y.log); err != nil && !errors.Is(err, os.ErrNotExist) {

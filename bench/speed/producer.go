@@ -113,6 +113,7 @@ func (l load) await(ctx context.Context, start time.Time, n int64) (from time.Ti
 // address is where events are posted, and how.
 type address struct {
 	url      string   // "": the program sends by itself
+	others   []string // of the other members of a cluster, which take turns with it
 	headers  []string // "Name: value"
 	template string   // with eventMark where the event goes; "": it is the body
 }
@@ -125,6 +126,7 @@ type poster struct {
 	address
 
 	http *fasthttp.Client
+	next atomic.Uint64 // of those that take turns
 }
 
 func newPoster(to address) *poster {
@@ -133,13 +135,21 @@ func newPoster(to address) *poster {
 	}}
 }
 
+// turn is the URL of the next post.
+func (p *poster) turn() string {
+	if n := p.next.Add(1) % uint64(len(p.others)+1); n > 0 {
+		return p.others[n-1]
+	}
+	return p.url
+}
+
 func (p *poster) post(body []byte, contentType string) error {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
 	defer fasthttp.ReleaseResponse(response)
 	request.Header.SetMethod(fasthttp.MethodPost)
 	request.Header.SetContentType(contentType)
-	request.SetRequestURI(p.url)
+	request.SetRequestURI(p.turn())
 	for _, header := range p.headers {
 		name, value, _ := strings.Cut(header, ":")
 		request.Header.Set(name, strings.TrimSpace(value))

@@ -32,6 +32,7 @@ var scenarios = []scenario{
 	{"isolated", "from post to receipt at 5,000 events/s, beside an endpoint that takes 5 s for each of them", measureTrouble(beside), 1, true},
 	{"backlog", "deliveries to endpoints that are down", measureBacklog, backlogFanout, true},
 	{"written", "bytes written to the disk", measureWritten, 1, true},
+	{"replicated", "what copies cost: 30 subscriptions take turns to get an event, posted to all members in turns", measureReplicated, 1, true},
 	{"lanes", "from post to receipt of 500 trips/s, beside 5,000 positions/s to an endpoint that takes 3,200", measureTrouble(flooded), 1, true},
 }
 
@@ -75,6 +76,7 @@ type figures struct {
 	anonymous float64 // MiB at most
 	idle      float64 // MiB before the load
 	written   float64 // bytes handed to the disk for each posted byte
+	members   int     // of a cluster
 	latency   latencies
 }
 
@@ -164,7 +166,7 @@ func underLoad(
 	if err != nil {
 		return err
 	}
-	meter, err := server.NewMeter(r.pid)
+	meter, err := server.NewMeter(r.pids...)
 	if err == nil {
 		err = measure(r, meter)
 		meter.Close()

@@ -38,7 +38,7 @@ func TestMedian(t *testing.T) {
 func TestParseOptions(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ arguments, want, err string }{
-		{"", "one fanout100 fanout1000 fanouts ingest registered retained latency loads isolated backlog written lanes", ""},
+		{"", "one fanout100 fanout1000 fanouts ingest registered retained latency loads isolated backlog written replicated lanes", ""},
 		{"--runs 1 fanout100 one", "fanout100 one", ""},
 		{"--runs 0", "", "--runs"},
 		{"--runs 101", "", "--runs"},

@@ -54,6 +54,7 @@ type Options struct {
 	Binary      string   // the program; "": it is built
 	Data        string   // its data folder, which stays; "": a new one, which does not
 	Environment []string // on top of this process's own, as NAME=value
+	Flags       []string // on top of those of every server on loopback
 }
 
 // Build builds a command of this module.
@@ -96,8 +97,11 @@ func (c *Child) start(ctx context.Context, o Options, progress io.Writer) error 
 		return fmt.Errorf("write the config: %w", err)
 	}
 	// Not CommandContext: an interrupted run still stops the server in good order.
-	c.command = exec.Command(binary, "serve", "--data", c.data, "--listen", "127.0.0.1:0", "--config", config, //nolint:gosec,noctx // the operator names the binary
-		"--allow-insecure-endpoints", "--allow-private", "127.0.0.0/8")
+	flags := append([]string{
+		"serve", "--data", c.data, "--listen", "127.0.0.1:0", "--config", config,
+		"--allow-insecure-endpoints", "--allow-private", "127.0.0.0/8",
+	}, o.Flags...)
+	c.command = exec.Command(binary, flags...) //nolint:gosec,noctx // the operator names the binary
 	c.command.Env = append(childEnvironment(os.Environ()), o.Environment...)
 	c.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process first
 	output, err := c.command.StderrPipe()

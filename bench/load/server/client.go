@@ -163,3 +163,22 @@ func (c *Client) PostLines(ctx context.Context, lines []byte, key string) ([]str
 	}
 	return answer.IDs, nil
 }
+
+// ActiveMembers counts the members of the cluster that are active to the server's knowledge; a
+// server that is no cluster counts as one.
+func (c *Client) ActiveMembers(ctx context.Context) (active int, err error) {
+	var cluster struct {
+		Members []struct {
+			State string `json:"state"`
+		} `json:"members"`
+	}
+	if err := c.get(ctx, "/v1/cluster", &cluster); err != nil {
+		return 0, err
+	}
+	for _, member := range cluster.Members {
+		if member.State == "active" {
+			active++
+		}
+	}
+	return active, nil
+}

@@ -79,9 +79,9 @@ func numberOf(text, name string) int64 {
 // sampleEvery is how often a Meter looks.
 const sampleEvery = 250 * time.Millisecond
 
-// Meter watches what a process uses.
+// Meter watches what processes use together.
 type Meter struct {
-	pid   int
+	pids  []int
 	first Usage
 	stop  chan struct{}
 	done  sync.WaitGroup
@@ -90,15 +90,28 @@ type Meter struct {
 	peak Usage // of RSS and RSSAnon
 }
 
-// NewMeter watches a process until Close.
-func NewMeter(pid int) (*Meter, error) {
-	first, err := ReadUsage(pid)
+// NewMeter watches processes until Close.
+func NewMeter(pids ...int) (*Meter, error) {
+	first, err := readSum(pids)
 	if err != nil {
 		return nil, err
 	}
-	m := &Meter{pid: pid, first: first, peak: first, stop: make(chan struct{})}
+	m := &Meter{pids: pids, first: first, peak: first, stop: make(chan struct{})}
 	m.done.Go(m.watch)
 	return m, nil
+}
+
+// readSum reads what processes have used together.
+func readSum(pids []int) (sum Usage, err error) {
+	for _, pid := range pids {
+		u, err := ReadUsage(pid)
+		if err != nil {
+			return Usage{}, err
+		}
+		sum.CPU, sum.Written = sum.CPU+u.CPU, sum.Written+u.Written
+		sum.RSS, sum.RSSAnon = sum.RSS+u.RSS, sum.RSSAnon+u.RSSAnon
+	}
+	return sum, nil
 }
 
 func (m *Meter) watch() {
@@ -109,7 +122,7 @@ func (m *Meter) watch() {
 		case <-m.stop:
 			return
 		case <-ticker.C:
-			if now, err := ReadUsage(m.pid); err == nil { // an ended process has no peak any more
+			if now, err := readSum(m.pids); err == nil { // an ended process has no peak any more
 				m.mu.Lock()
 				m.peak.RSS, m.peak.RSSAnon = max(m.peak.RSS, now.RSS), max(m.peak.RSSAnon, now.RSSAnon)
 				m.mu.Unlock()
@@ -118,7 +131,7 @@ func (m *Meter) watch() {
 	}
 }
 
-// Reading is what a process has used since its meter began, and its memory: now and at
+// Reading is what the processes have used since their meter began, and its memory: now and at
 // most.
 type Reading struct {
 	CPU         time.Duration
@@ -131,7 +144,7 @@ type Reading struct {
 
 // Read reads the meter.
 func (m *Meter) Read() (Reading, error) {
-	now, err := ReadUsage(m.pid)
+	now, err := readSum(m.pids)
 	if err != nil {
 		return Reading{}, err
 	}
