@@ -50,6 +50,8 @@ type Options struct {
 	Logger  *slog.Logger
 	// Handle answers calls of other members.
 	Handle link.Handler
+	// KeepSalt remembers the place that this member chose, where Self has none.
+	KeepSalt func(salt uint16) error
 	// Fatal is called when a write failed that may not fail.
 	Fatal func(error)
 }
@@ -127,7 +129,23 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return n, nil
+	return n, n.choosePlace()
+}
+
+// choosePlace is done once in the life of a disk, among those that are there when it first
+// joins.
+func (n *Node) choosePlace() error {
+	if n.options.Self.Salt != 0 {
+		return nil
+	}
+	salt := placement.ChooseSalt(n.members.List(), n.options.Self.ID)
+	if err := n.options.KeepSalt(salt); err != nil {
+		return err
+	}
+	if err := n.members.SetSalt(salt); err != nil {
+		n.options.Logger.Warn("place of this member could not be announced", "error", err)
+	}
+	return nil
 }
 
 // Format is the version of what members say to each other; members of another are refused.
@@ -208,6 +226,13 @@ func (n *Node) Ready() error {
 		}
 	}
 	return n.core.Ready()
+}
+
+// OwesAnswers tells whether another member would have deliveries made again if this one ended.
+func (n *Node) OwesAnswers() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.core.OwesAnswers()
 }
 
 // View is the members as this one sees them now.

@@ -22,6 +22,7 @@ const (
 	lockFile    = "lock"
 	bootFile    = "boot"
 	memberFile  = "member"
+	saltFile    = "salt"
 	formatWords = "pannier data folder, format "
 	memberName  = "mem_"
 )
@@ -32,12 +33,14 @@ const (
 //	lock      locked while a process has the folder open
 //	boot      number of the last life of the member
 //	member    the member's id
+//	salt      the place it chose in its cluster; none before it was in one
 //	journal/  state/  history/
 type Folder struct {
 	path   string
 	lock   *os.File
 	boot   uint64
 	member string
+	salt   uint16
 	close  func() error
 }
 
@@ -84,7 +87,7 @@ func (f *Folder) begin(fresh bool) error {
 			}
 		}
 	}
-	if err := f.readMember(); err != nil {
+	if err := errors.Join(f.readMember(), f.readSalt()); err != nil {
 		return err
 	}
 	return f.beginBoot(time.Now())
@@ -105,6 +108,18 @@ func (f *Folder) Boot() uint64 { return f.boot }
 
 // Member is the member's id: drawn when the folder was made, and kept.
 func (f *Folder) Member() string { return f.member }
+
+// Salt is the place that the member chose in its cluster; 0 when it was never in one.
+func (f *Folder) Salt() uint16 { return f.salt }
+
+// KeepSalt remembers the member's place.
+func (f *Folder) KeepSalt(salt uint16) error {
+	if err := replaceFile(f.file(saltFile), []byte(strconv.FormatUint(uint64(salt), 10)+"\n")); err != nil {
+		return fmt.Errorf("keep the member's place: %w", err)
+	}
+	f.salt = salt
+	return nil
+}
 
 // Close lets another process open the folder.
 func (f *Folder) Close() error { return f.close() }
@@ -207,6 +222,22 @@ func (f *Folder) readMember() error {
 	if !strings.HasPrefix(f.member, memberName) || strings.ContainsAny(f.member, " \n") {
 		return errors.New("its file `member` is damaged")
 	}
+	return nil
+}
+
+func (f *Folder) readSalt() error {
+	content, err := os.ReadFile(f.file(saltFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read salt: %w", err)
+	}
+	salt, err := strconv.ParseUint(strings.TrimSuffix(string(content), "\n"), 10, 16)
+	if err != nil {
+		return errors.New("its file `salt` is damaged")
+	}
+	f.salt = uint16(salt)
 	return nil
 }
 

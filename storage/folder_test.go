@@ -71,6 +71,12 @@ func TestFolderIsOpenedAgain(t *testing.T) {
 	t.Parallel()
 	path := t.TempDir()
 	first := openFolder(t, path)
+	if got := first.Salt(); got != 0 {
+		t.Errorf("salt of a new folder: %d, want 0", got)
+	}
+	if err := first.KeepSalt(256); err != nil {
+		t.Fatal(err)
+	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +86,9 @@ func TestFolderIsOpenedAgain(t *testing.T) {
 	second := openFolder(t, path)
 	if second.Member() != first.Member() {
 		t.Errorf("member %q, was %q", second.Member(), first.Member())
+	}
+	if got := second.Salt(); got != 256 || first.Salt() != 256 {
+		t.Errorf("salt %d, want 256", got)
 	}
 	if second.Boot() <= first.Boot() {
 		t.Errorf("boot %d, was %d", second.Boot(), first.Boot())
@@ -143,6 +152,7 @@ func TestFolderIsRefusedAndLeftAlone(t *testing.T) {
 	for _, damaged := range []map[string]string{
 		{"format": format1, "boot": "x\n", "member": "mem_a\n"},
 		{"format": format1, "boot": "1\n", "member": "\n"},
+		{"format": format1, "boot": "1\n", "member": "mem_a\n", "salt": "65536\n"},
 	} {
 		path := t.TempDir()
 		for name, text := range damaged {

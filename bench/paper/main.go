@@ -57,12 +57,13 @@ func run(out io.Writer) error {
 	return err
 }
 
-// active makes members with ids as they are drawn.
+// active makes members with ids as they are drawn, each at the place that it chose when it joined
+// those before it.
 func active(random *rand.Rand, n int) []placement.Member {
 	members := make([]placement.Member, n)
 	for i := range members {
 		id := placement.MemberID(fmt.Sprintf("mem_%020x", random.Uint64()))
-		members[i] = placement.Member{ID: id, Boot: 1, State: placement.Active}
+		members[i] = placement.Member{ID: id, Boot: 1, State: placement.Active, Salt: placement.ChooseSalt(members[:i], id)}
 	}
 	return members
 }

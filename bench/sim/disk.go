@@ -12,6 +12,7 @@ import (
 // content is what a disk holds.
 type content struct {
 	boot     uint64
+	salt     uint16
 	journals map[engine.JournalID]*journal
 	entries  map[int]map[engine.EntryKey]engine.Entry
 	versions map[engine.SubscriptionID][]*engine.Subscription
@@ -53,7 +54,7 @@ func (j *journal) get(sequence uint64) (record, bool) {
 // clone is a copy of the disk as a backup would make it.
 func (c *content) clone() *content {
 	b := newContent()
-	b.boot = c.boot
+	b.boot, b.salt = c.boot, c.salt
 	for id, j := range c.journals {
 		copied := *j
 		copied.records = slices.Clip(j.records)

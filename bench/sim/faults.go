@@ -247,7 +247,7 @@ func (l *life) drain() {
 			return
 		}
 		a := l.accounts[l.journal]
-		if w.now.Before(deadline) && (len(l.subs) > 0 || (a != nil && a.ledger.Watermark() < l.next)) {
+		if w.now.Before(deadline) && (len(l.subs) > 0 || (a != nil && a.ledger.Watermark() < l.next) || l.core.OwesAnswers()) {
 			return
 		}
 		l.checkpoint()

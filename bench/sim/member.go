@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"pannier/cluster/placement"
@@ -70,7 +73,7 @@ func (m *member) start() {
 		changes: make(map[uint64]*change), durable: make(map[uint64]func()), next: 1,
 	}
 	m.life, m.stopped, m.held = l, false, nil
-	l.self = placement.Member{ID: m.id, Boot: c.boot, State: placement.Joining}
+	l.self = placement.Member{ID: m.id, Boot: c.boot, State: placement.Joining, Salt: c.salt}
 	l.table = engine.NewTable(c.allVersions())
 	o := protocol.Options{
 		Self: l.self, Replication: w.options.replication, Table: l.table, Holding: sortedInts(c.entries),
@@ -91,6 +94,7 @@ func (m *member) start() {
 	}))
 	l.seen[m.id] = l.self
 	l.joinSeeds()
+	l.choosePlace()
 	l.viewChanged()
 	w.every(tickEvery, l.while(func() { l.core.Tick(w.now) }))
 	w.every(checkpointEvery, l.while(l.checkpoint))
@@ -257,6 +261,19 @@ func (l *life) stateEffect(e protocol.Effect) {
 	case protocol.Lost:
 		l.lost(t.Shards)
 	}
+}
+
+// choosePlace is done once in the life of a disk, as by cluster.Start.
+func (l *life) choosePlace() {
+	if l.self.Salt != 0 {
+		return
+	}
+	others := slices.Collect(maps.Values(l.seen))
+	slices.SortFunc(others, func(a, b placement.Member) int { return cmp.Compare(a.ID, b.ID) })
+	l.self.Salt = placement.ChooseSalt(others, l.member.id)
+	l.disk.content.salt = l.self.Salt
+	l.seen[l.member.id] = l.self
+	l.spread()
 }
 
 // become announces a state of this member.

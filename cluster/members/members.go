@@ -106,17 +106,29 @@ func (m *Members) Addresses() map[placement.MemberID]string { return m.roster.ad
 // state holds even with an error: others hear of it within the next exchanges of lists, of
 // which there is one every 10 seconds. After Leave or Close it is an error, and nothing changes.
 func (m *Members) SetState(state placement.State) error {
-	m.turn.Lock()
-	defer m.turn.Unlock()
-	if m.left || m.closed {
-		return fmt.Errorf("announce state: %w", errClosed)
-	}
 	if state < placement.Joining || state > placement.Draining {
 		return fmt.Errorf("announce state: there is no state %d", state)
 	}
-	m.roster.setState(state)
+	return m.announce("state", func() { m.roster.setState(state) })
+}
+
+// SetSalt announces a place like SetState a state.
+func (m *Members) SetSalt(salt uint16) error {
+	if salt > placement.Salts {
+		return fmt.Errorf("announce place: there is no place %d", salt)
+	}
+	return m.announce("place", func() { m.roster.setSalt(salt) })
+}
+
+func (m *Members) announce(what string, change func()) error {
+	m.turn.Lock()
+	defer m.turn.Unlock()
+	if m.left || m.closed {
+		return fmt.Errorf("announce %s: %w", what, errClosed)
+	}
+	change()
 	if err := m.list.UpdateNode(announceTimeout); err != nil {
-		return fmt.Errorf("announce state: %w", err)
+		return fmt.Errorf("announce %s: %w", what, err)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 const (
 	// metaVersion is the layout of what a member says of itself. It changes with the layout,
 	// whatever the format of the rest.
-	metaVersion = 1
+	metaVersion = 2
 	// maxMeta is memberlist's limit; it panics past it.
 	maxMeta = memberlist.MetaMaxSize
 	// lengthBytes is the size of the length before each text.
@@ -26,7 +26,7 @@ const (
 var (
 	errMetaShort    = errors.New("it ends too early")
 	errMetaTrailing = errors.New("bytes follow its end")
-	errMetaContent  = errors.New("it has an unknown state or no id")
+	errMetaContent  = errors.New("it has an unknown state or place, or no id")
 )
 
 // meta is what a member says of itself with every message about it: its header, and then its
@@ -43,6 +43,7 @@ type metaHeader struct {
 	Format    uint8
 	State     placement.State
 	Shards    uint32
+	Salt      uint16
 	Boot      uint64
 	StartedAt int64 // in ms since 1970
 }
@@ -55,7 +56,7 @@ func (m meta) name() string { return string(m.ID) + "#" + strconv.FormatUint(m.B
 func (m meta) encode() []byte {
 	header := metaHeader{
 		Version: metaVersion, Format: m.format, State: m.State,
-		Shards: m.shards, Boot: m.Boot, StartedAt: m.StartedAt.UnixMilli(),
+		Shards: m.shards, Salt: m.Salt, Boot: m.Boot, StartedAt: m.StartedAt.UnixMilli(),
 	}
 	raw, err := binary.Append(nil, binary.BigEndian, header)
 	if err != nil {
@@ -87,7 +88,7 @@ func decodeFields(raw []byte) (meta, error) {
 		return meta{}, errMetaShort
 	}
 	m := meta{shards: header.Shards, format: header.Format}
-	m.State, m.Boot, m.StartedAt = header.State, header.Boot, time.UnixMilli(header.StartedAt).UTC()
+	m.State, m.Salt, m.Boot, m.StartedAt = header.State, header.Salt, header.Boot, time.UnixMilli(header.StartedAt).UTC()
 	raw = raw[read:]
 	var id string
 	for _, text := range []*string{&id, &m.Address, &m.API} {
@@ -105,7 +106,7 @@ func decodeFields(raw []byte) (meta, error) {
 	switch {
 	case len(raw) > 0:
 		return meta{}, errMetaTrailing
-	case id == "" || m.State < placement.Joining || m.State > placement.Draining:
+	case id == "" || m.State < placement.Joining || m.State > placement.Draining || m.Salt > placement.Salts:
 		return meta{}, errMetaContent
 	}
 	return m, nil

@@ -12,7 +12,7 @@ import (
 func testMeta() meta {
 	return meta{
 		Member: placement.Member{
-			ID: "mem_1", Boot: 1 << 60, State: placement.Draining, Address: "[2001:db8::1]:7947", API: "api.example:8080",
+			ID: "mem_1", Boot: 1 << 60, State: placement.Draining, Salt: placement.Salts, Address: "[2001:db8::1]:7947", API: "api.example:8080",
 			StartedAt: time.UnixMilli(1_700_000_000_123).UTC(),
 		},
 		shards: 1024, format: 3,
@@ -42,6 +42,7 @@ func TestMeta(t *testing.T) {
 		func(m *meta) { m.State = 0 },
 		func(m *meta) { m.State = placement.Draining + 1 },
 		func(m *meta) { m.ID = "" },
+		func(m *meta) { m.Salt = placement.Salts + 1 },
 	} {
 		m := testMeta()
 		change(&m)

@@ -96,6 +96,13 @@ func (r *roster) setState(state placement.State) {
 	r.self.State = state
 }
 
+// setSalt is like setState.
+func (r *roster) setSalt(salt uint16) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.self.Salt = salt
+}
+
 func (r *roster) own() meta {
 	r.mu.Lock()
 	defer r.mu.Unlock()

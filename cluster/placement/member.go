@@ -4,7 +4,11 @@
 // them. Pure: no I/O, no clock, no goroutine.
 package placement
 
-import "time"
+import (
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+)
 
 // MemberID names a member for ever: it lies on its disk.
 type MemberID string
@@ -40,9 +44,14 @@ func (s State) String() string {
 type Member struct {
 	ID MemberID
 	// Boot numbers the lives of a member: a higher one supersedes a lower one at once.
-	Boot      uint64
-	State     State
+	Boot  uint64
+	State State
+	// Salt is the place that the member chose (see ChooseSalt); 0: none yet.
+	Salt      uint16
 	Address   string // of its streams
 	API       string // of its HTTP interface, for people
 	StartedAt time.Time
 }
+
+// seed is what places the member among others.
+func (m Member) seed() uint64 { return score(xxhash.Sum64String(string(m.ID)), uint64(m.Salt)) }

@@ -44,7 +44,7 @@ func NewView(members []Member, replication int) *View {
 func (v *View) place() {
 	seeds := make([]uint64, len(v.members))
 	for n, m := range v.members {
-		seeds[n] = xxhash.Sum64String(string(m.ID))
+		seeds[n] = m.seed()
 	}
 	v.replicas = make([][]MemberID, engine.Shards)
 	count := min(len(v.active), v.replication)

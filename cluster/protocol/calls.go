@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"time"
 
 	"pannier/cluster/placement"
@@ -119,4 +120,10 @@ func (m *Member) Lag() map[placement.MemberID]uint64 { return m.replication.lag(
 // than asked for, and the journals that wait for a keeper.
 func (m *Member) UnderReplicated() int {
 	return m.reconciling.underReplicated() + m.replication.underReplicated() + m.custody.waiting()
+}
+
+// OwesAnswers tells whether another member has yet to learn what became of deliveries that it
+// handed out to this one: it would have them made again.
+func (m *Member) OwesAnswers() bool {
+	return slices.ContainsFunc(m.ordered, func(s *stream) bool { return m.sees(s.peer) && s.owesAnswer() })
 }

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"time"
 
 	"pannier/cluster/placement"
@@ -71,6 +72,17 @@ func (s *stream) push(m Message) {
 
 // hasRoom tells whether optional messages may be pushed.
 func (s *stream) hasRoom() bool { return s.bytes < MaxOutboxBytes }
+
+// owesAnswer tells whether the peer has yet to learn what became of pairs that it handed out.
+func (s *stream) owesAnswer() bool {
+	return slices.ContainsFunc(s.out, func(m Message) bool {
+		switch m.(type) {
+		case *Done, *Back:
+			return true
+		}
+		return false
+	})
+}
 
 // flush gives the next envelope, if there is something to say.
 func (s *stream) flush(now time.Time) (e Envelope, more bool) {

@@ -68,7 +68,7 @@ func (m *member) startCluster(ctx context.Context, cfg Config, o memberOptions, 
 	}
 	c.node, err = cluster.Start(ctx, cluster.Options{
 		Self: placement.Member{
-			ID: placement.MemberID(m.folder.Member()), Boot: m.folder.Boot(), State: placement.Joining,
+			ID: placement.MemberID(m.folder.Member()), Boot: m.folder.Boot(), State: placement.Joining, Salt: m.folder.Salt(),
 			API: o.address, StartedAt: time.Now().UTC().Truncate(time.Millisecond),
 		},
 		Cluster: clusterName, Key: key, Bind: cfg.Bind, Advertise: cfg.Advertise, RPC: cfg.RPC, Seeds: cfg.Join,
@@ -78,6 +78,7 @@ func (m *member) startCluster(ctx context.Context, cfg Config, o memberOptions, 
 			EncodeEvent: storage.EncodeEvent, DecodeEvent: storage.DecodeEvent,
 			EncodeAccount: storage.EncodeAccount, EntriesOf: storage.EntriesOf,
 		},
+		KeepSalt: m.folder.KeepSalt,
 		Fatal: func(err error) {
 			o.logger.Error("the cluster's state cannot be written; the process ends", "error", err)
 			os.Exit(1)
@@ -169,7 +170,7 @@ func (c *clustered) openJournal(lane engine.LaneRecord, synced uint64) (engine.J
 }
 
 // drain hands the subscriptions of this member on, and waits until nothing of its journals is
-// undischarged, for as long as a stop may take.
+// undischarged and the others know what it has delivered for them, for as long as a stop may take.
 func (c *clustered) drain(ctx context.Context) {
 	if err := c.node.Leave(); err != nil {
 		c.logger.Warn("the other members could not be told that this one leaves", "error", err)
@@ -178,7 +179,7 @@ func (c *clustered) drain(ctx context.Context) {
 	defer cancel()
 	poll := time.NewTicker(drainPoll)
 	defer poll.Stop()
-	for c.member.system.Undischarged() > 0 {
+	for c.member.system.Undischarged() > 0 || c.node.OwesAnswers() {
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
