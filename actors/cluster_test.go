@@ -1,8 +1,10 @@
 package actors_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +35,8 @@ type side struct {
 
 const linkTakes = time.Millisecond
 
-func newDuo(t *testing.T) *duo {
+// newDuo starts both; prepare, if any, changes their worlds before.
+func newDuo(t *testing.T, prepare ...func(*world)) *duo {
 	t.Helper()
 	d := &duo{
 		t: t, owner: make(map[engine.SubscriptionID]int), marks: make(map[engine.JournalID]engine.Watermark),
@@ -42,6 +45,9 @@ func newDuo(t *testing.T) *duo {
 	for n := range d.sides {
 		s := &side{duo: d, index: n, world: newWorld(t)}
 		s.world.cluster = s
+		for _, change := range prepare {
+			change(s.world)
+		}
 		d.sides[n] = s
 		s.life = s.world.boot()
 	}
@@ -271,6 +277,87 @@ func TestAnotherGoesOnWithAJournal(t *testing.T) {
 		}
 		if got := d.sides[1].life.system.Undischarged(); got != 0 {
 			t.Errorf("the new keeper waits for %d deliveries", got)
+		}
+		d.stop()
+	})
+}
+
+// TestSubscriptionActorPanics: a delivery crashes its actor at the owner again and again. It ends
+// as a dead letter there, its neighbours arrive, and the keeper waits for nothing.
+func TestSubscriptionActorPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const poison = "event-00050"
+		d := newDuo(t, func(w *world) {
+			w.answer(func(p pair, n int) engine.Result {
+				if p.event == poison {
+					return failing(p, n)
+				}
+				return succeeding(p, n)
+			})
+			w.random = func() float64 {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				if w.last.event == poison {
+					panic("poison")
+				}
+				return 0.5
+			}
+		})
+		id := d.subscribe(1, nil)
+		events := names(100)
+		for _, event := range events {
+			d.sides[0].life.publish("trip.created", event)
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(10 * time.Minute)
+		for _, event := range events {
+			if got := d.count(id, event); event != poison && got == 0 {
+				t.Errorf("%s never arrived", event)
+			}
+		}
+		letters := d.sides[1].life.deadLetters(id)
+		if len(letters) != 1 || letters[0].Reason != engine.ReasonQuarantined {
+			t.Errorf("dead letters: %+v, want one, quarantined", letters)
+		}
+		if got := d.sides[0].life.system.Undischarged(); got != 0 {
+			t.Errorf("the keeper waits for %d deliveries", got)
+		}
+		d.stop()
+	})
+}
+
+// TestDiskNearlyFull: a member whose disk is nearly full refuses events, goes on with what others
+// hand out to it, and accepts again once there is room.
+func TestDiskNearlyFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var full atomic.Bool
+		d := newDuo(t, func(w *world) {
+			if w.cluster.(*side).index == 0 {
+				w.refuse = func(string) error {
+					if full.Load() {
+						return engine.Errorf(engine.CodeStorageFull, "the storage is full")
+					}
+					return nil
+				}
+			}
+		})
+		id := d.subscribe(0, nil)
+		full.Store(true)
+		drafts := []engine.Draft{{ID: "refused", Topic: "trip.created", Data: []byte(`{}`)}}
+		if _, err := d.sides[0].life.engine.Accept(context.Background(), admin, drafts, ""); engine.ErrorCode(err) != engine.CodeStorageFull {
+			t.Errorf("Accept on a full disk: %v, want storage_full", err)
+		}
+		d.sides[1].life.publish("trip.created", "elsewhere")
+		time.Sleep(time.Minute)
+		full.Store(false)
+		d.sides[0].life.publish("trip.created", "refused")
+		time.Sleep(time.Minute)
+		for _, event := range []string{"elsewhere", "refused"} {
+			if got := d.count(id, event); got != 1 {
+				t.Errorf("%s arrived %d times, want once", event, got)
+			}
 		}
 		d.stop()
 	})
