@@ -30,17 +30,20 @@ const (
 // Options are what a Node is made from.
 type Options struct {
 	// Self is this life of this member; its State is Joining and its Address is filled in.
-	Self          placement.Member
-	Cluster       string
-	Key           []byte
-	Bind          string // of gossip
-	Advertise     string // the host at which others reach this member; "": as bound
-	RPC           string // of the streams
-	Seeds         []string
-	Replication   int
-	AllowDegraded bool
-	Probe         time.Duration // of the membership; 0: the default
-	Table         *engine.Table
+	Self    placement.Member
+	Cluster string
+	Key     []byte
+	// CertFile, KeyFile and CAFile take the place of certificates made from Key (see
+	// link.Options).
+	CertFile, KeyFile, CAFile string
+	Bind                      string // of gossip
+	Advertise                 string // the host at which others reach this member; "": as bound
+	RPC                       string // of the streams
+	Seeds                     []string
+	Replication               int
+	AllowDegraded             bool
+	Probe                     time.Duration // of the membership; 0: the default
+	Table                     *engine.Table
 	// Copies, Holding and Peers are what the disk holds of earlier lives.
 	Copies  []protocol.Copy
 	Holding []int
@@ -108,12 +111,14 @@ func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	}()
 	n.link, err = link.Start(ctx, link.Options{
 		Self: o.Self, Cluster: o.Cluster, Key: o.Key, Listen: o.RPC, Logger: o.Logger,
+		CertFile: o.CertFile, KeyFile: o.KeyFile, CAFile: o.CAFile,
 		Receive: n.receive, Handle: o.Handle,
 	})
 	if err != nil {
 		return nil, err
 	}
 	n.options.Self.Address = reachableAt(n.link.Address(), o.Advertise)
+	n.options.Self.API = reachableAt(o.Self.API, o.Advertise)
 	known := make([]placement.MemberID, 0, len(o.Peers))
 	for id := range o.Peers {
 		known = append(known, id)

@@ -52,6 +52,7 @@ func (n *Node) rememberPeers() {
 		n.peers.addresses = make(map[placement.MemberID]string)
 	}
 	maps.Copy(n.peers.addresses, n.members.Addresses())
+	n.forgetReplaced()
 	all := make(map[string]string, len(n.peers.addresses))
 	for id, address := range n.peers.addresses {
 		all[string(id)] = address
@@ -59,6 +60,22 @@ func (n *Node) rememberPeers() {
 	if err := n.options.Disk.SavePeers(all); err != nil {
 		n.options.Logger.Warn("peers could not be remembered", "error", err)
 	}
+}
+
+// forgetReplaced forgets the members at whose address another one lives now: a machine got a new
+// disk, and with it a new name.
+func (n *Node) forgetReplaced() {
+	view := n.View()
+	living := map[string]bool{n.members.Address(): true}
+	for id, address := range n.peers.addresses {
+		if _, seen := view.Member(id); seen {
+			living[address] = true
+		}
+	}
+	maps.DeleteFunc(n.peers.addresses, func(id placement.MemberID, address string) bool {
+		_, seen := view.Member(id)
+		return !seen && living[address]
+	})
 }
 
 // reachableAt is a bound address with the host at which others reach it.

@@ -102,6 +102,9 @@ func (m *Members) List() []placement.Member { return m.roster.list() }
 // by now: what Join can be called with, also in a later life. The map is the caller's.
 func (m *Members) Addresses() map[placement.MemberID]string { return m.roster.addresses() }
 
+// Address is where this member's gossip is, as the others have it.
+func (m *Members) Address() string { return m.address }
+
 // SetState announces a state to the others and waits up to 2 seconds until that is sent. The
 // state holds even with an error: others hear of it within the next exchanges of lists, of
 // which there is one every 10 seconds. After Leave or Close it is an error, and nothing changes.

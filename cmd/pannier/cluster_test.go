@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -223,6 +224,42 @@ func TestTooFewMembersRefuseEvents(t *testing.T) {
 				t.Error("the refusal does not say when to try again")
 			}
 		})
+	}
+}
+
+// TestReplacedMemberIsListedNoMore: a machine gets an empty folder, and so another name. The old
+// name is dead until the new one is seen at its address.
+func TestReplacedMemberIsListedNoMore(t *testing.T) {
+	t.Parallel()
+	c := startTestCluster(t, 2, nil)
+	c.members[1].stop()
+	c.awaitActive(1)
+	c.awaitListed(c.members[0], "active dead")
+	c.members[1].config.Data = t.TempDir()
+	c.members[1].start()
+	c.awaitActive(2)
+	for _, m := range c.members {
+		c.awaitListed(m, "active active")
+	}
+}
+
+// awaitListed waits until a member lists members in these states.
+func (c *testCluster) awaitListed(m *testServer, want string) {
+	c.t.Helper()
+	var got string
+	err := eventually(func() bool {
+		var view struct{ Members []memberRow }
+		m.get(&view, "cluster")
+		var states []string
+		for _, member := range view.Members {
+			states = append(states, member.State)
+		}
+		slices.Sort(states)
+		got = strings.Join(states, " ")
+		return got == want
+	})
+	if err != nil {
+		c.t.Errorf("the members are listed as %q, want %q", got, want)
 	}
 }
 

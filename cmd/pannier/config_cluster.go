@@ -13,13 +13,16 @@ import (
 
 // clusterFlags make a server a member of a cluster. Without any of them it runs alone.
 type clusterFlags struct {
-	Advertise     string   `env:"PANNIER_ADVERTISE" placeholder:"HOST" yaml:"advertise" group:"cluster" help:"The host at which other members reach this one; as bound when not given."`
-	Bind          string   `env:"PANNIER_BIND" placeholder:"HOST:PORT" yaml:"bind" group:"cluster" help:"Where members find each other, TCP and UDP (0.0.0.0:7946)."`
-	RPC           string   `name:"rpc" env:"PANNIER_RPC" placeholder:"HOST:PORT" yaml:"rpc" group:"cluster" help:"Where members exchange events and state (0.0.0.0:7947)."`
-	Join          []string `env:"PANNIER_JOIN" placeholder:"HOST:PORT" yaml:"join" group:"cluster" help:"The --bind addresses of other members; any that runs is enough."`
-	Replication   int      `env:"PANNIER_REPLICATION" default:"0" placeholder:"N" yaml:"replication" group:"cluster" help:"On how many members an event is before it is answered (2 in a cluster, 1 alone)."`
-	ClusterKey    string   `env:"PANNIER_CLUSTER_KEY" placeholder:"FILE" yaml:"cluster_key" group:"cluster" help:"The file with the cluster's key, made by 'pannier cluster keygen'."`
-	AllowDegraded bool     `env:"PANNIER_ALLOW_DEGRADED" yaml:"allow_degraded" group:"cluster" help:"Answer events with fewer copies while fewer members are there."`
+	Advertise      string   `env:"PANNIER_ADVERTISE" placeholder:"HOST" yaml:"advertise" group:"cluster" help:"The host at which other members reach this one; as bound when not given."`
+	Bind           string   `env:"PANNIER_BIND" placeholder:"HOST:PORT" yaml:"bind" group:"cluster" help:"Where members find each other, TCP and UDP (0.0.0.0:7946)."`
+	RPC            string   `name:"rpc" env:"PANNIER_RPC" placeholder:"HOST:PORT" yaml:"rpc" group:"cluster" help:"Where members exchange events and state (0.0.0.0:7947)."`
+	Join           []string `env:"PANNIER_JOIN" placeholder:"HOST:PORT" yaml:"join" group:"cluster" help:"The --bind addresses of other members; any that runs is enough."`
+	Replication    int      `env:"PANNIER_REPLICATION" default:"0" placeholder:"N" yaml:"replication" group:"cluster" help:"On how many members an event is before it is answered (2 in a cluster, 1 alone)."`
+	ClusterKey     string   `env:"PANNIER_CLUSTER_KEY" placeholder:"FILE" yaml:"cluster_key" group:"cluster" help:"The file with the cluster's key, made by 'pannier cluster keygen'."`
+	ClusterCert    string   `env:"PANNIER_CLUSTER_CERT" placeholder:"FILE" yaml:"cluster_cert" group:"cluster" help:"This member's certificate for other members, PEM, in the place of one made from the cluster's key."`
+	ClusterCertKey string   `env:"PANNIER_CLUSTER_CERT_KEY" placeholder:"FILE" yaml:"cluster_cert_key" group:"cluster" help:"The private key of --cluster-cert."`
+	ClusterCA      string   `name:"cluster-ca" env:"PANNIER_CLUSTER_CA" placeholder:"FILE" yaml:"cluster_ca" group:"cluster" help:"The authority that signed every member's --cluster-cert."`
+	AllowDegraded  bool     `env:"PANNIER_ALLOW_DEGRADED" yaml:"allow_degraded" group:"cluster" help:"Answer events with fewer copies while fewer members are there."`
 }
 
 const (
@@ -30,7 +33,17 @@ const (
 
 // clustered tells whether the server is a member of a cluster.
 func (f *clusterFlags) clustered() bool {
-	return f.Bind != "" || f.RPC != "" || len(f.Join) > 0 || f.ClusterKey != "" || f.Advertise != ""
+	return f.Bind != "" || f.RPC != "" || len(f.Join) > 0 || f.ClusterKey != "" || f.Advertise != "" || f.certificates() > 0
+}
+
+// certificates counts the files of the member's own certificate that are named.
+func (f *clusterFlags) certificates() (named int) {
+	for _, file := range []string{f.ClusterCert, f.ClusterCertKey, f.ClusterCA} {
+		if file != "" {
+			named++
+		}
+	}
+	return named
 }
 
 // check judges what was asked for and fills in what was not.
@@ -47,6 +60,9 @@ func (f *clusterFlags) check() error {
 	}
 	if f.ClusterKey == "" {
 		return usagef("--cluster-key: a member of a cluster needs the cluster's key; 'pannier cluster keygen' makes one")
+	}
+	if named := f.certificates(); named != 0 && named != 3 {
+		return usagef("--cluster-cert, --cluster-cert-key and --cluster-ca: all of them are needed, or none")
 	}
 	if f.Bind == "" {
 		f.Bind = defaultBind

@@ -190,6 +190,8 @@ func TestBadConfig(t *testing.T) {
 		{"bind", []string{"--data=d", "--bind=:7946"}, "--cluster-key: a member of a cluster needs"},
 		{"rpc", []string{"--data=d", "--rpc=:7947"}, "--cluster-key: a member of a cluster needs"},
 		{"join", []string{"--data=d", "--join=h:7946"}, "--cluster-key: a member of a cluster needs"},
+		{"certificate alone", []string{"--data=d", "--cluster-key=f", "--cluster-cert=c"}, "all of them are needed, or none"},
+		{"certificate without the cluster's key", []string{"--data=d", "--cluster-cert=c", "--cluster-cert-key=k", "--cluster-ca=a"}, "--cluster-key: a member of a cluster needs"},
 		{"join without port", []string{"--data=d", "--cluster-key=f", "--join=h"}, `"h" is not HOST:PORT`},
 		{"replication alone", []string{"--data=d", "--replication=3"}, "--replication: a server alone keeps one copy"},
 		{"too many copies", []string{"--data=d", "--cluster-key=f", "--replication=6"}, "--replication: must be 1 to 5, got 6"},
