@@ -281,3 +281,28 @@ func TestBatchOverLanes(t *testing.T) {
 		l.stop()
 	})
 }
+
+// A deletion leaves the id and the revision, in memory and in the state, and no secret.
+func TestDeletionKeepsNoSecret(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		l := w.boot()
+		sub := l.subscribe(func(s *engine.SubscriptionSpec) { s.Headers = map[string]string{"x-token": "secret"} })
+		if err := l.engine.DeleteSubscription(t.Context(), admin, sub); err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		l.stop()
+		l = w.boot()
+		handle, known := l.table.Known(sub)
+		if !known {
+			t.Fatal("the deletion is forgotten")
+		}
+		left := l.table.Latest(handle)
+		if !left.Deleted || left.URL != "" || len(left.Topics)+len(left.Secrets)+len(left.Headers) > 0 {
+			t.Errorf("a deleted subscription is kept as %+v", left)
+		}
+		l.stop()
+	})
+}

@@ -181,11 +181,15 @@ func (e *Engine) edit(ctx context.Context, caller Caller, id SubscriptionID, cha
 }
 
 // DeleteSubscription ends a subscription: when it returns, no attempt starts any more, and
-// what was pending is discharged. Errors: not_found, unavailable.
+// what was pending is discharged. The last version stays for ever, so that a member of a
+// cluster that was away does not bring the subscription back: without its secrets, and without
+// what takes room. Errors: not_found, unavailable.
 func (e *Engine) DeleteSubscription(ctx context.Context, caller Caller, id SubscriptionID) error {
 	_, err := e.edit(ctx, caller, id, func(latest *Subscription) (*Subscription, error) {
 		version := *latest
 		version.Deleted, version.Enabled = true, false
+		version.URL, version.Description = "", ""
+		version.Topics, version.Secrets, version.Headers = nil, nil, nil
 		return &version, nil
 	})
 	return err
