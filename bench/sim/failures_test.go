@@ -246,6 +246,28 @@ func TestFullClusterKill(t *testing.T) {
 	w.settle(t)
 }
 
+// TestAdopterLearnsOfSubscriptions: a subscription is on one disk only when everything dies, and
+// an event that was for it on two. Whoever adopts the journal asks for the subscription first.
+func TestAdopterLearnsOfSubscriptions(t *testing.T) {
+	t.Parallel()
+	w := quiet(t, 3)
+	w.cut(10*time.Second, func(from, to int) bool { return (from == 0) != (to == 0) })
+	w.runFor(8 * time.Second)
+	w.members[0].life.create("trip.*")
+	w.runFor(time.Second)
+	w.until(t, "the partition ends", w.members[0].life.ready)
+	event := w.post(w.members[0], "trip.created")
+	w.until(t, "the event is answered", func() bool { return w.answered(event) })
+	for _, m := range w.members {
+		m.kill()
+	}
+	w.members[1].start()
+	w.members[2].start()
+	w.runFor(20 * time.Second)
+	w.members[0].start()
+	w.settle(t)
+}
+
 // TestOneForgetsTheOtherForAMoment: an owner no longer sees a keeper, which sees it all the
 // time, and the deliveries end meanwhile.
 func TestOneForgetsTheOtherForAMoment(t *testing.T) {

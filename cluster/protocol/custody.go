@@ -225,8 +225,8 @@ func flag(set bool) int {
 }
 
 // mayAdopt tells whether enough is known to adopt: everybody was heard since the journal lost
-// its keeper, or has had the time to be, and whoever keeps it with a shorter copy has told how
-// far it came.
+// its keeper, or has had the time to be, whoever keeps it with a shorter copy has told how far it
+// came, and this member has the subscriptions of those that came into sight.
 func (c *custody) mayAdopt(copied *replica) bool {
 	m := c.member
 	since := c.orphans[copied.ref.ID]
@@ -234,6 +234,9 @@ func (c *custody) mayAdopt(copied *replica) bool {
 		return false // what is being written belongs to it
 	}
 	if copied.ref.Origin != m.id && m.now.Sub(m.startedAt) < StartGrace && !m.seesAllKnown() {
+		return false
+	}
+	if copied.ref.Origin != m.id && m.versions.behind() {
 		return false
 	}
 	if m.now.Sub(since) >= AdoptGrace {

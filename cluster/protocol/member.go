@@ -210,6 +210,7 @@ func others(view *placement.View, id placement.MemberID) (others []placement.Mem
 func (m *Member) begin(s *stream) {
 	m.begun++
 	s.begin(m.begun)
+	s.begunAt = m.now
 }
 
 // lost gives a peer up: what it was told and has not acknowledged is forgotten, and if it is

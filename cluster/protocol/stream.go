@@ -48,6 +48,7 @@ type stream struct {
 	boot uint64
 
 	number   uint64 // of the outgoing stream
+	begunAt  time.Time
 	out      []Message
 	first    uint64    // number of out[0]
 	sent     int       // of out, were sent

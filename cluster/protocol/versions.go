@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"pannier/cluster/placement"
@@ -225,6 +226,14 @@ func (v *versions) complete() bool {
 	}
 	v.seasoned = v.seasoned || len(peers) > 0
 	return true
+}
+
+// behind tells whether a member that came into sight a moment ago may have versions that are not
+// here: events of a journal to be adopted may be for them.
+func (v *versions) behind() bool {
+	return slices.ContainsFunc(v.member.ordered, func(s *stream) bool {
+		return v.member.sees(s.peer) && !v.compared[s.peer] && v.member.now.Sub(s.begunAt) < AdoptGrace
+	})
 }
 
 // wanted answers with the versions of some subscriptions.
