@@ -211,6 +211,17 @@ func TestControlRefusesOtherNetworks(t *testing.T) {
 	}
 }
 
+// TestSchemeIsNamed: who may use http is told so.
+func TestSchemeIsNamed(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[string]string{"default": "must use https", "laptop": "must use https or http"} {
+		err := policies()[policy].CheckURL("ftp://city.example/hooks")
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: CheckURL = %v, want %q", policy, err, want)
+		}
+	}
+}
+
 func FuzzCheckURL(f *testing.F) {
 	for _, seed := range []string{
 		"https://public.test/", "https://[::ffff:7f00:1]:1/", "https://0x7f.1", "http://a@b", "https://bücher.test./?#",

@@ -48,7 +48,11 @@ func (g *Guard) parse(raw string) (*url.URL, string) {
 	if err != nil {
 		return nil, "is not a valid URL" // the parser's text would repeat credentials
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !g.options.AllowInsecure) {
+	switch insecure := g.options.AllowInsecure; {
+	case u.Scheme == "https" || (u.Scheme == "http" && insecure):
+	case insecure:
+		return nil, "must use https or http"
+	default:
 		return nil, "must use https"
 	}
 	if u.User != nil {
