@@ -33,6 +33,9 @@ func (c *clustered) kept(id engine.JournalID) (engine.Journal, error) {
 // maxReadBytes bounds one page of a journal.
 const maxReadBytes = 512 << 10
 
+// likelyRecordBytes is what is asked for a record: where they are larger, the read goes on.
+const likelyRecordBytes = 2 << 10
+
 // readFor reads a page of a journal for another member. What is damaged or gone is passed over,
 // as every read does.
 func (c *clustered) readFor(r readRequest) (readAnswer, error) {
@@ -63,7 +66,8 @@ func (j *remoteJournal) Append([]engine.Record, func()) (uint64, error) {
 // Read implements engine.Journal.
 func (j *remoteJournal) Read(from uint64, limit int, visit func(uint64, engine.Record) bool) (next uint64, err error) {
 	for next = from; limit > 0; {
-		page, err := ask[readAnswer](context.Background(), j.cluster, j.keeper, callRead, readRequest{j.at.ID, next, maxReadBytes})
+		bytes := min(limit, maxReadBytes/likelyRecordBytes) * likelyRecordBytes
+		page, err := ask[readAnswer](context.Background(), j.cluster, j.keeper, callRead, readRequest{j.at.ID, next, bytes})
 		if err != nil || page.Next <= next {
 			return next, err
 		}
