@@ -50,7 +50,7 @@ var clusterMutants = []mutant{
 	{
 		name: "stale table drops", short: true, sim: true,
 		why:   "an owner that has not heard of a subscription yet takes its deliveries for done",
-		wants: []check.Rule{simLost},
+		wants: []check.Rule{simLost, simLast},
 		edits: []edit{{
 			file: "cluster/protocol/routing.go",
 			old:  "unknown = append(unknown, sub)\n\t\t\tr.giveBack(keeper, p, m.Sequence, false)",
@@ -60,7 +60,7 @@ var clusterMutants = []mutant{
 	{
 		name: "no rejoin", short: true, sim: true,
 		why:   "nobody looks for the members that a partition took away",
-		wants: []check.Rule{simMembers},
+		wants: []check.Rule{simMembers, simLost},
 		edits: []edit{{
 			file: "cluster/protocol/member.go",
 			old:  "\tm.activate()\n\tm.rejoin()\n",

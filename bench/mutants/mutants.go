@@ -123,6 +123,11 @@ var mutants = []mutant{
 				old:  "	if version.Deleted {\n\t\t// No attempt starts",
 				new:  "	if false {\n\t\t// No attempt starts",
 			},
+			{
+				file: "engine/subscriptions.go",
+				old:  "		version.URL, version.Description = \"\", \"\"\n\t\tversion.Topics, version.Secrets, version.Headers = nil, nil, nil\n",
+				new:  "",
+			},
 		},
 	},
 	{
