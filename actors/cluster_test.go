@@ -288,22 +288,7 @@ func TestSubscriptionActorPanics(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const poison = "event-00050"
-		d := newDuo(t, func(w *world) {
-			w.answer(func(p pair, n int) engine.Result {
-				if p.event == poison {
-					return failing(p, n)
-				}
-				return succeeding(p, n)
-			})
-			w.random = func() float64 {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				if w.last.event == poison {
-					panic("poison")
-				}
-				return 0.5
-			}
-		})
+		d := newDuo(t, func(w *world) { w.poison(poison) })
 		id := d.subscribe(1, nil)
 		events := names(100)
 		for _, event := range events {

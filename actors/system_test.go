@@ -187,20 +187,7 @@ func TestQuarantine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.answer(func(p pair, n int) engine.Result {
-			if p.event == "poison" {
-				return failing(p, n)
-			}
-			return succeeding(p, n)
-		})
-		w.random = func() float64 {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if w.last.event == "poison" {
-				panic("poison")
-			}
-			return 0.5
-		}
+		w.poison("poison")
 		l := w.boot()
 		sub := l.subscribe(nil)
 		l.publish("trip.created", "poison")

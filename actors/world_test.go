@@ -171,6 +171,24 @@ func (w *world) answer(behave func(pair, int) engine.Result) {
 	w.behave = behave
 }
 
+// poison has the deliveries of an event crash the actor that makes them. It comes before boot.
+func (w *world) poison(event string) {
+	w.answer(func(p pair, n int) engine.Result {
+		if p.event == event {
+			return failing(p, n)
+		}
+		return succeeding(p, n)
+	})
+	w.random = func() float64 {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.last.event == event {
+			panic("poison")
+		}
+		return 0.5
+	}
+}
+
 func failing(pair, int) engine.Result {
 	return engine.Result{Outcome: engine.OutcomeFailure, Status: 500, RetryAfter: -1}
 }

@@ -114,7 +114,7 @@ func (f *Folder) Salt() uint16 { return f.salt }
 
 // KeepSalt remembers the member's place.
 func (f *Folder) KeepSalt(salt uint16) error {
-	if err := replaceFile(f.file(saltFile), []byte(strconv.FormatUint(uint64(salt), 10)+"\n")); err != nil {
+	if err := f.writeNumber(saltFile, uint64(salt)); err != nil {
 		return fmt.Errorf("keep the member's place: %w", err)
 	}
 	f.salt = salt
@@ -226,35 +226,38 @@ func (f *Folder) readMember() error {
 }
 
 func (f *Folder) readSalt() error {
-	content, err := os.ReadFile(f.file(saltFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read salt: %w", err)
-	}
-	salt, err := strconv.ParseUint(strings.TrimSuffix(string(content), "\n"), 10, 16)
-	if err != nil {
-		return errors.New("its file `salt` is damaged")
-	}
-	f.salt = uint16(salt)
-	return nil
+	salt, err := f.readNumber(saltFile, 16)
+	f.salt = uint16(salt) //nolint:gosec // of 16 bits
+	return err
 }
 
 func (f *Folder) beginBoot(now time.Time) error {
-	content, err := os.ReadFile(f.file(bootFile))
-	last := uint64(0)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-	case err != nil:
-		return fmt.Errorf("read boot: %w", err)
-	default:
-		if last, err = strconv.ParseUint(strings.TrimSuffix(string(content), "\n"), 10, 64); err != nil {
-			return errors.New("its file `boot` is damaged")
-		}
+	last, err := f.readNumber(bootFile, 64)
+	if err != nil {
+		return err
 	}
 	f.boot = max(uint64(max(now.UnixMilli(), 0)), last+1)
-	return replaceFile(f.file(bootFile), []byte(strconv.FormatUint(f.boot, 10)+"\n"))
+	return f.writeNumber(bootFile, f.boot)
+}
+
+// readNumber is 0 where there is no such file.
+func (f *Folder) readNumber(name string, bits int) (uint64, error) {
+	content, err := os.ReadFile(f.file(name))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", name, err)
+	}
+	number, err := strconv.ParseUint(strings.TrimSuffix(string(content), "\n"), 10, bits)
+	if err != nil {
+		return 0, fmt.Errorf("its file `%s` is damaged", name)
+	}
+	return number, nil
+}
+
+func (f *Folder) writeNumber(name string, number uint64) error {
+	return replaceFile(f.file(name), []byte(strconv.FormatUint(number, 10)+"\n"))
 }
 
 // replaceFile writes a small file so that a crash leaves the old content or the new one.

@@ -19,7 +19,7 @@ const (
 // where each has its own. A piece is let go with the last version in it, so that versions
 // superseded since hold at most what the load took.
 //
-// A nil pieces gives each thing memory of its own. Not for concurrent use.
+// A nil pieces gives texts and lists of patterns memory of their own. Not for concurrent use.
 type pieces struct {
 	texts    strings.Builder
 	versions []engine.Subscription

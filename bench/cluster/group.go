@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"pannier/bench/load/server"
 )
 
 // group is the cluster under trial: members that belong to it always, and some that join and
@@ -28,13 +29,9 @@ type group struct {
 
 // newGroup prepares members without starting them.
 func newGroup(ctx context.Context, binary, dir string, n network, size, replication int) (*group, error) {
-	clusterKey, err := exec.CommandContext(ctx, binary, "cluster", "keygen").Output()
+	keyFile, err := server.ClusterKey(ctx, binary, dir)
 	if err != nil {
-		return nil, fmt.Errorf("make the cluster's key: %w", err)
-	}
-	keyFile := filepath.Join(dir, "key")
-	if err := os.WriteFile(keyFile, clusterKey, 0o600); err != nil {
-		return nil, fmt.Errorf("write the cluster's key: %w", err)
+		return nil, err
 	}
 	g := &group{size: size, replication: replication, net: n, key: rand.Text()}
 	var seeds []string

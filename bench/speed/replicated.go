@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -112,13 +110,9 @@ func (c cluster) flags(ctx context.Context, folder string) ([][]string, error) {
 	if c.members == 1 {
 		return flags, nil
 	}
-	key, err := exec.CommandContext(ctx, c.binary, "cluster", "keygen").Output() //nolint:gosec // the operator names the binary
+	keyFile, err := server.ClusterKey(ctx, c.binary, folder)
 	if err != nil {
-		return nil, fmt.Errorf("make the cluster's key: %w", err)
-	}
-	keyFile := filepath.Join(folder, "key")
-	if err := os.WriteFile(keyFile, key, 0o600); err != nil {
-		return nil, fmt.Errorf("write the cluster's key: %w", err)
+		return nil, err
 	}
 	binds, err := freeAddresses(ctx, c.members)
 	if err != nil {

@@ -112,7 +112,7 @@ func (m *Members) SetState(state placement.State) error {
 	if state < placement.Joining || state > placement.Draining {
 		return fmt.Errorf("announce state: there is no state %d", state)
 	}
-	return m.announce("state", func() { m.roster.setState(state) })
+	return m.announce("state", func(self *meta) { self.State = state })
 }
 
 // SetSalt announces a place like SetState a state.
@@ -120,16 +120,16 @@ func (m *Members) SetSalt(salt uint16) error {
 	if salt > placement.Salts {
 		return fmt.Errorf("announce place: there is no place %d", salt)
 	}
-	return m.announce("place", func() { m.roster.setSalt(salt) })
+	return m.announce("place", func(self *meta) { self.Salt = salt })
 }
 
-func (m *Members) announce(what string, change func()) error {
+func (m *Members) announce(what string, change func(self *meta)) error {
 	m.turn.Lock()
 	defer m.turn.Unlock()
 	if m.left || m.closed {
 		return fmt.Errorf("announce %s: %w", what, errClosed)
 	}
-	change()
+	m.roster.change(change)
 	if err := m.list.UpdateNode(announceTimeout); err != nil {
 		return fmt.Errorf("announce %s: %w", what, err)
 	}

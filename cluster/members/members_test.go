@@ -69,6 +69,9 @@ func TestStatesAreSeen(t *testing.T) {
 			sees(t, m, "a1 joining", "b1 "+state.String(), "c1 joining")
 		}
 	}
+	if err := all[1].SetSalt(placement.Salts + 1); err == nil {
+		t.Error("a place that there is not is announced")
+	}
 	if err := all[1].SetState(placement.Draining + 1); err == nil {
 		t.Error("an unknown state is announced")
 	}

@@ -89,18 +89,12 @@ func (r *roster) kick() {
 	}
 }
 
-// setState is followed by memberlist's callback, which puts it among the living.
-func (r *roster) setState(state placement.State) {
+// change changes what this member says of itself. memberlist's callback follows, and puts it
+// among the living.
+func (r *roster) change(self func(*meta)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.self.State = state
-}
-
-// setSalt is like setState.
-func (r *roster) setSalt(salt uint16) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.self.Salt = salt
+	self(&r.self)
 }
 
 func (r *roster) own() meta {

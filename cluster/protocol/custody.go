@@ -233,10 +233,8 @@ func (c *custody) mayAdopt(copied *replica) bool {
 	if copied.next != copied.synced {
 		return false // what is being written belongs to it
 	}
-	if copied.ref.Origin != m.id && m.now.Sub(m.startedAt) < StartGrace && !m.seesAllKnown() {
-		return false
-	}
-	if copied.ref.Origin != m.id && m.versions.behind() {
+	early := m.now.Sub(m.startedAt) < StartGrace && !m.seesAllKnown()
+	if copied.ref.Origin != m.id && (early || m.versions.behind()) {
 		return false
 	}
 	if m.now.Sub(since) >= AdoptGrace {

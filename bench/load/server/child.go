@@ -254,3 +254,16 @@ func (t *tail) String() string {
 	defer t.mu.Unlock()
 	return strings.Join(t.lines, "\n")
 }
+
+// ClusterKey makes the key of a cluster and gives the file with it, in folder.
+func ClusterKey(ctx context.Context, binary, folder string) (file string, err error) {
+	key, err := exec.CommandContext(ctx, binary, "cluster", "keygen").Output()
+	if err != nil {
+		return "", fmt.Errorf("make the cluster's key: %w", err)
+	}
+	file = filepath.Join(folder, "key")
+	if err := os.WriteFile(file, key, 0o600); err != nil {
+		return "", fmt.Errorf("write the cluster's key: %w", err)
+	}
+	return file, nil
+}

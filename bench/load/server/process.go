@@ -131,7 +131,7 @@ func (m *Meter) watch() {
 	}
 }
 
-// Reading is what the processes have used since their meter began, and its memory: now and at
+// Reading is what the processes have used since their meter began, and their memory: now and at
 // most.
 type Reading struct {
 	CPU         time.Duration
