@@ -41,15 +41,29 @@ type Event struct {
 	GivenID bool
 }
 
-// Sampled tells whether the span `accept` is recorded: the last bit of TraceParent, which is
-// version-trace-parent-flags in hexadecimal (W3C Trace Context section 3.2.2).
+// TraceParent is version-trace-parent-flags in hexadecimal (W3C Trace Context section 3.2.2).
+const (
+	traceBegin     = 2 + 1
+	traceEnd       = traceBegin + 32
+	traceParentEnd = traceEnd + 1 + 16 + 1 + 2
+)
+
+// Sampled tells whether the span `accept` is recorded: the last bit of TraceParent.
 func (e *Event) Sampled() bool {
-	const flagsEnd = 2 + 1 + 32 + 1 + 16 + 1 + 2
-	if len(e.TraceParent) < flagsEnd {
+	if len(e.TraceParent) < traceParentEnd {
 		return false
 	}
-	last, err := strconv.ParseUint(e.TraceParent[flagsEnd-1:flagsEnd], 16, 8)
+	last, err := strconv.ParseUint(e.TraceParent[traceParentEnd-1:traceParentEnd], 16, 8)
 	return err == nil && last&1 == 1
+}
+
+// Unsampled gives the id of an event's trace of which nothing is recorded; ok is false for any
+// other event.
+func (e *Event) Unsampled() (traceID string, ok bool) {
+	if len(e.TraceParent) != traceParentEnd || e.Sampled() {
+		return "", false
+	}
+	return e.TraceParent[traceBegin:traceEnd], true
 }
 
 // BatchPart ties together the records of one request: recovery drops a batch of which

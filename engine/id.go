@@ -22,7 +22,10 @@ const (
 
 // EventID encodes where an event lies, so that no index stands between an id and its
 // event.
-func EventID(ref EventRef) string { return eventPrefix + encodeRef(ref) }
+func EventID(ref EventRef) string {
+	id := make([]byte, 0, len(eventPrefix)+refChars)
+	return string(appendRef(append(id, eventPrefix...), ref))
+}
 
 // ParseEventID is the inverse of EventID; ok is false for any other id, a client's own
 // included.
@@ -49,11 +52,13 @@ func ParseDeliveryID(id string) (ref EventRef, sub SubscriptionID, ok bool) {
 	return ref, SubscriptionID(subscriptionPrefix + text[refChars:]), ok
 }
 
-func encodeRef(ref EventRef) string {
+func encodeRef(ref EventRef) string { return string(appendRef(make([]byte, 0, refChars), ref)) }
+
+func appendRef(id []byte, ref EventRef) []byte {
 	var raw [refBytes]byte
 	binary.BigEndian.PutUint64(raw[:8], uint64(ref.Journal))
 	binary.BigEndian.PutUint64(raw[8:], ref.Sequence)
-	return idEncoding.EncodeToString(raw[:])
+	return idEncoding.AppendEncode(id, raw[:])
 }
 
 func decodeRef(text string) (EventRef, bool) {

@@ -32,7 +32,7 @@ var formats = map[string]format{
 // postEvents answers POST /v1/events: 202 once every event of the request is durable.
 func (s *Server) postEvents(w http.ResponseWriter, r *http.Request) {
 	parent := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	ctx, span := s.tracer.Start(parent, "accept", acceptSpan...)
+	ctx, span := s.tracer.Start(parent, "accept", acceptSpan)
 	defer span.End()
 	accepted, single, err := s.accept(ctx, w, r)
 	if err != nil {
@@ -109,7 +109,7 @@ func idempotencyKey(header http.Header) (string, error) {
 // made of [A-Za-z0-9_-].
 func writeAccepted(w http.ResponseWriter, accepted engine.Accepted, single bool) {
 	header := w.Header()
-	header.Set("Content-Type", jsonType)
+	header["Content-Type"] = jsonTypes
 	if accepted.Replayed {
 		header.Set("Idempotency-Replayed", "true")
 	}

@@ -101,13 +101,15 @@ func (s *Server) OpsHandler() http.Handler {
 	return s.guarded(func(w http.ResponseWriter, r *http.Request) { s.route(mux, w, r) })
 }
 
+// The values of headers that every answer has are shared: nobody changes them.
+var nosniff, noStore, jsonTypes = []string{"nosniff"}, []string{"no-store"}, []string{jsonType}
+
 // guarded sets the headers of every answer and turns a panic into a problem. A panic here
 // concerns one request: no state of the engine is changed in this package.
 func (s *Server) guarded(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Cache-Control", "no-store")
+		header["X-Content-Type-Options"], header["Cache-Control"] = nosniff, noStore
 		defer func() {
 			switch reason := recover(); reason {
 			case nil:

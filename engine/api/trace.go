@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -17,14 +18,15 @@ import (
 // for at least 512 to be passed on).
 const maxTraceState = 512
 
-// acceptSpan is what every span `accept` has: it is a request of the producer's.
-var acceptSpan = []trace.SpanStartOption{
-	trace.WithSpanKind(trace.SpanKindServer),
-	trace.WithAttributes(
+// acceptSpan is the kind of every span `accept`: it is a request of the producer's.
+// acceptAttributes are what all of them have, given only to those that are recorded.
+var (
+	acceptSpan       = trace.WithSpanKind(trace.SpanKindServer)
+	acceptAttributes = []attribute.KeyValue{
 		semconv.HTTPRequestMethodPost, semconv.HTTPRoute(eventsPath), semconv.URLPath(eventsPath),
 		semconv.MessagingSystemKey.String("pannier"), semconv.MessagingOperationName("accept"),
-	),
-}
+	}
+)
 
 // traceAccepted notes what was accepted. Ids are told of a single event only: a batch has
 // thousands.
@@ -32,6 +34,7 @@ func traceAccepted(span trace.Span, accepted engine.Accepted, single bool) {
 	if !span.IsRecording() {
 		return
 	}
+	span.SetAttributes(acceptAttributes...)
 	span.SetAttributes(semconv.HTTPResponseStatusCode(http.StatusAccepted))
 	if single {
 		span.SetAttributes(semconv.MessagingMessageID(accepted.IDs[0]))
@@ -46,6 +49,7 @@ func traceRefusal(span trace.Span, err error) {
 	if !span.IsRecording() {
 		return
 	}
+	span.SetAttributes(acceptAttributes...)
 	status, code := http.StatusInternalServerError, engine.ErrorCode(err)
 	if refused, ok := errors.AsType[*engine.Error](err); ok {
 		status = kindOf(refused).status
@@ -66,7 +70,7 @@ func stampTrace(ctx context.Context, header http.Header, drafts []engine.Draft) 
 	}
 	parent, state := header.Get("Traceparent"), header.Get("Tracestate")
 	if !span.IsRemote() {
-		carrier := propagation.MapCarrier{}
+		carrier := make(propagation.MapCarrier, 2)
 		propagation.TraceContext{}.Inject(ctx, carrier)
 		parent, state = carrier["traceparent"], carrier["tracestate"]
 	}

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/propagation"
-
 	"pannier/engine"
 )
 
@@ -30,7 +28,7 @@ type header struct{ name, value string }
 var messages = sync.Pool{New: func() any { return new(message) }}
 
 // fill makes the body and the headers of an attempt.
-func (m *message) fill(ctx context.Context, request *engine.SendRequest, to *target, now time.Time) {
+func (m *message) fill(request *engine.SendRequest, to *target, trace attemptTrace, now time.Time) {
 	event := request.Event
 	m.body = event.AppendBody(m.body[:0])
 	m.signature = m.signature[:0]
@@ -46,17 +44,13 @@ func (m *message) fill(ctx context.Context, request *engine.SendRequest, to *tar
 		header{"Webhook-Topic", event.Topic},
 		header{"Webhook-Attempt", strconv.Itoa(request.Number)},
 	)
-	propagation.TraceContext{}.Inject(ctx, m)
+	if trace.parent != "" {
+		m.headers = append(m.headers, header{"traceparent", trace.parent})
+	}
+	if trace.state != "" {
+		m.headers = append(m.headers, header{"tracestate", trace.state})
+	}
 }
-
-// Set implements propagation.TextMapCarrier.
-func (m *message) Set(name, value string) { m.headers = append(m.headers, header{name, value}) }
-
-// Get implements propagation.TextMapCarrier.
-func (m *message) Get(string) string { return "" }
-
-// Keys implements propagation.TextMapCarrier.
-func (m *message) Keys() []string { return nil }
 
 // assemble writes the request as HTTP/1.1 has it. What it is made of was checked: names and
 // values of headers hold no line breaks.

@@ -36,7 +36,7 @@ const (
 const noRetryAfter = -1
 
 // answered classifies a response by its status alone.
-func answered(rule engine.Success, status int, header http.Header, now time.Time) engine.Result {
+func answered(rule engine.Success, status int, retryAfter string, now time.Time) engine.Result {
 	result := engine.Result{Outcome: engine.OutcomeFailure, Status: status, RetryAfter: noRetryAfter}
 	switch {
 	case status < http.StatusOK: // 101 gives up HTTP: no response will follow
@@ -45,7 +45,7 @@ func answered(rule engine.Success, status int, header http.Header, now time.Time
 		result.Outcome = engine.OutcomeGone
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		result.Outcome = engine.OutcomeThrottled
-		if delay, ok := retry.After(header.Get("Retry-After"), now); ok {
+		if delay, ok := retry.After(retryAfter, now); ok {
 			result.RetryAfter = delay
 		}
 	case status < http.StatusMultipleChoices,

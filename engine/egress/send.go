@@ -27,22 +27,25 @@ import (
 // It returns once the headers are in and up to bodyPatience was given to the body.
 func (s *Sender) Send(ctx context.Context, request *engine.SendRequest) engine.Result {
 	to, err := s.targets.get(request.Subscription)
-	ctx, span := s.startSpan(ctx, request, to)
+	trace := s.startTrace(ctx, request, to)
 	var result engine.Result
 	if err != nil {
 		result = unanswered(ctx, err)
 	} else {
-		result = s.exchange(ctx, request, to)
+		result = s.exchange(ctx, request, to, trace)
 	}
-	endSpan(span, &result)
+	result.TraceID = trace.id
+	trace.end(&result)
 	return result
 }
 
 // exchange is one request and its response.
-func (s *Sender) exchange(ctx context.Context, request *engine.SendRequest, to *target) engine.Result {
+func (s *Sender) exchange(
+	ctx context.Context, request *engine.SendRequest, to *target, trace attemptTrace,
+) engine.Result {
 	now := s.clock()
 	m := messages.Get().(*message) //nolint:forcetypeassert // the pool holds nothing else
-	m.fill(ctx, request, to, now)
+	m.fill(request, to, trace, now)
 	if !to.speaksHTTP1() || len(m.assemble(to)) > http1.MaxRequestBytes {
 		post := m.build(to)
 		messages.Put(m)
@@ -58,7 +61,7 @@ func (s *Sender) exchange(ctx context.Context, request *engine.SendRequest, to *
 		to.forget()
 		return unanswered(ctx, err)
 	}
-	result := answered(request.Subscription.Success, response.Status, response.Header, now)
+	result := answered(request.Subscription.Success, response.Status, response.RetryAfter, now)
 	result.Excerpt = excerpt(response.Body)
 	return result
 }
@@ -74,7 +77,7 @@ func (s *Sender) exchangeAny(
 		return unanswered(ctx, err)
 	}
 	to.learn(response.ProtoMajor)
-	result := answered(request.Subscription.Success, response.StatusCode, response.Header, now)
+	result := answered(request.Subscription.Success, response.StatusCode, response.Header.Get("Retry-After"), now)
 	result.Excerpt = readExcerpt(response, cancel)
 	return result
 }

@@ -17,12 +17,23 @@ import (
 
 var clientSpan = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
 
-// startSpan starts the span `attempt`. The span `accept` may have ended long ago, so the
+// attemptTrace is an attempt's place in a trace.
+type attemptTrace struct {
+	span          trace.Span // nil: nothing is recorded
+	id            string     // of the trace; "" for none
+	parent, state string     // the headers traceparent and tracestate; "" for none
+}
+
+// startTrace starts the span `attempt`. The span `accept` may have ended long ago, so the
 // attempt is linked to it; it is its child as well, because only a child shares its trace
-// id and so makes one trace from producer to receiver. Without a tracing SDK the returned
-// context carries the event's own trace context on.
-func (s *Sender) startSpan(ctx context.Context, request *engine.SendRequest, to *target) (context.Context, trace.Span) {
+// id and so makes one trace from producer to receiver. Without a tracing SDK the event's own
+// trace context is carried on; so it is where the trace is not sampled, which costs no more
+// than a look at its flags.
+func (s *Sender) startTrace(ctx context.Context, request *engine.SendRequest, to *target) attemptTrace {
 	event := request.Event
+	if id, unsampled := event.Unsampled(); unsampled {
+		return attemptTrace{id: id, parent: event.TraceParent, state: event.TraceState}
+	}
 	ctx = propagation.TraceContext{}.Extract(ctx, eventCarrier{event})
 	options := clientSpan
 	if accept := trace.SpanContextFromContext(ctx); accept.IsValid() {
@@ -32,7 +43,13 @@ func (s *Sender) startSpan(ctx context.Context, request *engine.SendRequest, to 
 	if span.IsRecording() {
 		span.SetAttributes(attributes(request, to)...)
 	}
-	return ctx, span
+	carried := make(propagation.MapCarrier, 2)
+	propagation.TraceContext{}.Inject(ctx, carried)
+	t := attemptTrace{span: span, parent: carried["traceparent"], state: carried["tracestate"]}
+	if sc := span.SpanContext(); sc.HasTraceID() {
+		t.id = sc.TraceID().String()
+	}
+	return t
 }
 
 // attributes follow the semantic conventions for HTTP and messaging. The host is the most
@@ -71,26 +88,26 @@ func serverPort(u *url.URL) int {
 	return 443
 }
 
-// endSpan ends the span with the result, and gives the result its trace id.
-func endSpan(span trace.Span, result *engine.Result) {
-	if sc := span.SpanContext(); sc.HasTraceID() {
-		result.TraceID = sc.TraceID().String()
+// end ends the span with the result.
+func (t attemptTrace) end(result *engine.Result) {
+	if t.span == nil {
+		return
 	}
-	if span.IsRecording() {
-		span.SetAttributes(attribute.String("pannier.outcome", string(result.Outcome)))
+	if t.span.IsRecording() {
+		t.span.SetAttributes(attribute.String("pannier.outcome", string(result.Outcome)))
 		if result.Status != 0 {
-			span.SetAttributes(semconv.HTTPResponseStatusCode(result.Status))
+			t.span.SetAttributes(semconv.HTTPResponseStatusCode(result.Status))
 		}
 		if result.Outcome != engine.OutcomeSuccess {
 			cause := result.Error
 			if cause == "" {
 				cause = strconv.Itoa(result.Status)
 			}
-			span.SetAttributes(semconv.ErrorTypeKey.String(cause))
-			span.SetStatus(codes.Error, cause)
+			t.span.SetAttributes(semconv.ErrorTypeKey.String(cause))
+			t.span.SetStatus(codes.Error, cause)
 		}
 	}
-	span.End()
+	t.span.End()
 }
 
 // eventCarrier reads the trace context that is stored with an event.

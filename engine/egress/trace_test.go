@@ -153,6 +153,21 @@ func TestTraceContextWithoutSDK(t *testing.T) {
 	}
 }
 
+// An attempt of a trace that is not sampled starts no span and carries the trace on.
+func TestUnsampledTrace(t *testing.T) {
+	t.Parallel()
+	sdk := new(recorder)
+	event := newEvent()
+	event.TraceParent, event.TraceState = strings.TrimSuffix(accepted, "1")+"0", "city=nantes"
+	result, received := sendTraced(t, event, provider{tracer: sdk}, 200)
+	if want := [2]string{event.TraceParent, "city=nantes"}; received != want || result.TraceID != traceID {
+		t.Errorf("receiver got %q, want %q; result has %q", received, want, result.TraceID)
+	}
+	if len(sdk.spans) != 0 {
+		t.Errorf("%d spans", len(sdk.spans))
+	}
+}
+
 func TestNewTrace(t *testing.T) {
 	t.Parallel()
 	sdk := new(recorder)

@@ -16,7 +16,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/http"
 	"time"
 )
 
@@ -52,8 +51,9 @@ type Server struct {
 // Response is what is left of a response.
 type Response struct {
 	Status int
-	Header http.Header
-	Body   []byte // the beginning of it
+	// RetryAfter is the first header of that name.
+	RetryAfter string
+	Body       []byte // the beginning of it
 }
 
 // Client sends requests. Safe for concurrent use.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -121,45 +120,29 @@ func (c *connection) read(deadline time.Time, o *Options) (_ Response, reusable 
 		readers.Put(reader)
 	}()
 	c.unread = o.MaxHeaderBytes
-	response, err := readHeaders(reader) //nolint:bodyclose // Close would read all of it; see readBody
+	h, err := readHead(reader)
 	if err != nil {
 		return Response{}, false, err
 	}
-	found := Response{Status: response.StatusCode, Header: response.Header}
-	if response.StatusCode == http.StatusSwitchingProtocols {
+	found := Response{Status: h.status, RetryAfter: h.retryAfter}
+	if h.status == http.StatusSwitchingProtocols {
 		return found, false, nil
 	}
-	complete := response.Body == http.NoBody
+	complete := h.body == nil
 	if !complete {
 		if patience := time.Now().Add(o.BodyPatience); patience.Before(deadline) {
 			deadline = patience
 		}
 		c.unread = int64(o.MaxBody) + maxChunkOverhead
 		if c.stream.SetReadDeadline(deadline) == nil {
-			found.Body, complete = readBody(response.Body, o.MaxBody)
+			found.Body, complete = readBody(h.body, o.MaxBody)
 		}
 	}
-	return found, complete && !response.Close && reader.Buffered() == 0, nil
+	return found, complete && !h.close && reader.Buffered() == 0, nil
 }
 
 // maxChunkOverhead is what the framing of a body may take beside the body.
 const maxChunkOverhead = 4 << 10
-
-// readHeaders reads up to the end of the headers of the final response.
-func readHeaders(reader *bufio.Reader) (*http.Response, error) {
-	for {
-		response, err := http.ReadResponse(reader, post)
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil, io.ErrUnexpectedEOF
-		case err != nil:
-			return nil, fmt.Errorf("read the response: %w", err)
-		case response.StatusCode >= 100 && response.StatusCode < 200 && response.StatusCode != http.StatusSwitchingProtocols:
-			continue // informational; MaxHeaderBytes bounds how many
-		}
-		return response, nil
-	}
-}
 
 // readBody reads the beginning of a body. complete: there was no more, and no error.
 func readBody(body io.Reader, most int) (_ []byte, complete bool) {
