@@ -70,9 +70,9 @@ func stampTrace(ctx context.Context, header http.Header, drafts []engine.Draft) 
 	}
 	parent, state := header.Get("Traceparent"), header.Get("Tracestate")
 	if !span.IsRemote() {
-		carrier := make(propagation.MapCarrier, 2)
-		propagation.TraceContext{}.Inject(ctx, carrier)
-		parent, state = carrier["traceparent"], carrier["tracestate"]
+		var own traceHeaders
+		propagation.TraceContext{}.Inject(ctx, &own)
+		parent, state = own.parent, own.state
 	}
 	if len(state) > maxTraceState {
 		state = ""
@@ -81,3 +81,22 @@ func stampTrace(ctx context.Context, header http.Header, drafts []engine.Draft) 
 		drafts[i].TraceParent, drafts[i].TraceState = parent, state
 	}
 }
+
+// traceHeaders takes in what propagation.TraceContext writes, without a map.
+type traceHeaders struct{ parent, state string }
+
+// Set implements propagation.TextMapCarrier.
+func (h *traceHeaders) Set(name, value string) {
+	switch name {
+	case "traceparent":
+		h.parent = value
+	case "tracestate":
+		h.state = value
+	}
+}
+
+// Get implements propagation.TextMapCarrier.
+func (*traceHeaders) Get(string) string { return "" }
+
+// Keys implements propagation.TextMapCarrier.
+func (*traceHeaders) Keys() []string { return nil }
