@@ -16,9 +16,18 @@ const (
 	spareShare    = 32
 )
 
+const (
+	// gatherFrom is how many records must have shared a sync for the next one to wait until
+	// three quarters as many are there, for gatherFor at most. Producers that wait for their
+	// answers come back one after the other: the first of them would have a sync of its own,
+	// which writes the block at the end of the file once more.
+	gatherFrom = 16
+	gatherFor  = 2 * time.Millisecond
+)
+
 // group is what goes to the disk with one sync. While one is written the next gathers, so
-// that the busier the journal is, the more requests share a sync, and an idle one never
-// waits.
+// that the busier the journal is, the more requests share a sync. An idle one never waits; one
+// with many producers does for most of those it had last (see gatherFrom).
 //
 //	Append ──► pending ──► written ──► synced ──► shown to readers ──► done, in order
 //	                          │           │
@@ -83,6 +92,7 @@ func (j *Journal) write() {
 	for {
 		closing, err := j.wait()
 		for err == nil {
+			j.gather()
 			g, ok := j.take()
 			if !ok {
 				break
@@ -115,6 +125,29 @@ func (j *Journal) wait() (closing bool, err error) {
 	}
 }
 
+// gather waits until as much is pending as makes a sync worth its while, or for gatherFor.
+func (j *Journal) gather() {
+	if j.enough() {
+		return
+	}
+	patience := time.NewTimer(gatherFor)
+	defer patience.Stop()
+	for !j.enough() {
+		select {
+		case <-j.wake:
+		case <-patience.C:
+			return
+		}
+	}
+}
+
+// enough tells that waiting for more is not worth it, or that there is nothing yet.
+func (j *Journal) enough() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.closing || len(j.pending.dones) == 0 || j.pending.records >= j.target
+}
+
 // take takes everything pending.
 func (j *Journal) take() (group, bool) {
 	j.mu.Lock()
@@ -141,6 +174,10 @@ func (j *Journal) commit(g group) error {
 		}
 	}
 	j.mu.Lock()
+	j.target = 0
+	if g.records >= gatherFrom {
+		j.target = g.records * 3 / 4
+	}
 	j.spare = g.emptied()
 	j.mu.Unlock()
 	return nil

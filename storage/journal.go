@@ -99,6 +99,7 @@ type Journal struct {
 	room    sync.Cond // pending was taken, or the journal is closing
 	pending group
 	spare   group // emptied, for its memory
+	target  int   // records that the next sync waits for
 	next    uint64
 	lastAt  int64 // the latest accept time, in ms
 	closing bool
@@ -149,7 +150,9 @@ func (j *Journal) Append(records []engine.Record, done func()) (first uint64, er
 		j.next++
 	}
 	j.pending.dones = append(j.pending.dones, done)
-	j.rouse()
+	if len(j.pending.dones) == 1 || j.pending.records >= j.target {
+		j.rouse()
+	}
 	return first, nil
 }
 

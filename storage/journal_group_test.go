@@ -61,6 +61,56 @@ func TestManyProducersShareOneSync(t *testing.T) {
 	}
 }
 
+// Where many shared the last sync the next one waits for most of them, but not for long, and
+// the one after it for nobody.
+func TestASyncWaitsForMostOfTheLast(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name         string
+		shared, next int
+		want         time.Duration
+	}{
+		{"few", 15, 1, 0},
+		{"many, and one comes back", 16, 1, 2 * time.Millisecond},
+		{"many, and fewer than most come back", 16, 11, 2 * time.Millisecond},
+		{"many, and most come back", 16, 12, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				j := openJournal(t, t.TempDir(), storage.JournalOptions{})
+				release := holdWriter(t, j)
+				appendAtOnce(t, j, test.shared, release)
+				for _, want := range []time.Duration{test.want, 0} {
+					begin := time.Now()
+					appendAtOnce(t, j, test.next, func() {})
+					if got := time.Since(begin); got != want {
+						t.Errorf("synced after %v, want %v", got, want)
+					}
+				}
+				if err := j.Close(); err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
+// appendAtOnce appends n events, calls then, and returns when they are synced.
+func appendAtOnce(t *testing.T, j *storage.Journal, n int, then func()) {
+	t.Helper()
+	var synced sync.WaitGroup
+	for range n {
+		synced.Add(1)
+		if _, err := j.Append([]engine.Record{{Event: storagetest.JournalEvent(n)}}, synced.Done); err != nil {
+			t.Fatal(err)
+		}
+	}
+	then()
+	synced.Wait()
+}
+
 func TestAnIdleJournalSyncsAtOnce(t *testing.T) {
 	t.Parallel()
 	var s syncs
