@@ -167,6 +167,12 @@ func (n *nemesis) finish(a *applied) {
 		a.to = n.log.Now()
 	case diskStale:
 		n.swapDisk(a)
+	case cutLost:
+		n.loseDisk(a)
+		lost := a.evidence
+		n.restore(a)
+		a.evidence = lost + ", " + a.evidence
+		n.check(true, n.group.members[a.targets[0]].start())
 	case stopped:
 		n.group.members[a.targets[0]].thaw()
 		a.to = n.log.Now()

@@ -28,6 +28,8 @@ const (
 	swizzle   kind = "swizzle"    // links go one by one, and come back in another order
 	rolling   kind = "rolling restart"
 	scale     kind = "scale" // two join with empty disks, and leave
+	// cutLost is a lost disk whose last seconds some of the others, or all, have not heard of.
+	cutLost kind = "cut, disk lost"
 )
 
 // extra is how many members join when the cluster is scaled.
@@ -37,7 +39,7 @@ const extra = 2
 var processFaults = []kind{killOne, killAll, diskLost, diskStale, stopped, rolling, scale}
 
 // allFaults are what a round may draw.
-var allFaults = append(slices.Clone(processFaults), halves, oneWay, ring, isolate, swizzle)
+var allFaults = append(slices.Clone(processFaults), halves, oneWay, ring, isolate, swizzle, cutLost)
 
 // storm is the name of a round in which many faults overlap.
 const storm = "storm"
@@ -58,7 +60,7 @@ type step struct {
 func (s *step) end() time.Duration { return s.at + s.length }
 
 // losesDisk tells whether what was on a disk may be gone.
-func (k kind) losesDisk() bool { return k == diskLost || k == diskStale }
+func (k kind) losesDisk() bool { return k == diskLost || k == diskStale || k == cutLost }
 
 // planOptions say what a schedule may hold.
 type planOptions struct {
@@ -194,6 +196,11 @@ func (d *draw) add(k kind, at time.Duration) time.Duration {
 		s.targets = order
 	case swizzle:
 		return d.swizzled(s, order)
+	case cutLost:
+		s.targets = order[:1]
+		for _, other := range order[1 : 2+d.random.IntN(d.members-1)] {
+			s.links = append(s.links, both(order[0], other)...)
+		}
 	case scale:
 		for n := range extra {
 			s.targets = append(s.targets, d.members+n)
@@ -221,6 +228,8 @@ func (d *draw) length(k kind) time.Duration {
 			most = 15
 		}
 		return time.Duration(0.1 * math.Pow(most/0.1, d.random.Float64()) * float64(time.Second))
+	case cutLost:
+		return d.between(time.Second, 6*time.Second)
 	case diskStale:
 		return d.between(4*time.Second, 12*time.Second)
 	case scale:

@@ -77,7 +77,8 @@ func (p *producer) work(ctx context.Context) {
 	}
 }
 
-// next draws an event. Half of them have an id of their own, half a key.
+// next draws an event. Of five, two have an id of their own, two a key, and one has neither: its
+// accept asks no other member.
 func (p *producer) next(random *rand.Rand) posting {
 	p.count++
 	e := posting{order: random.Perm(len(p.group.members))}
@@ -87,9 +88,10 @@ func (p *producer) next(random *rand.Rand) posting {
 		e.Topic = otherTopics[random.IntN(len(otherTopics))]
 	}
 	e.Data = fmt.Sprintf(`{"ref":%q, "n": %d.0,"text":"v\u00e9lo","rest":%q}`, e.Ref, random.IntN(1000), strings.Repeat("x", padding))
-	if random.IntN(2) == 0 {
+	switch random.IntN(5) {
+	case 0, 1:
 		e.ID = e.Ref
-	} else {
+	case 2, 3:
 		e.key = "key-" + e.Ref
 	}
 	return e
@@ -122,6 +124,9 @@ func (p *producer) post(ctx context.Context, e posting) {
 			record(history.Fail, nil)
 			return
 		}
+		if !a.unsent && e.once() {
+			break // it would be another event
+		}
 		if !a.unsent {
 			p.sentAgain(e.Ref)
 		}
@@ -130,13 +135,17 @@ func (p *producer) post(ctx context.Context, e posting) {
 	record(history.Info, nil)
 }
 
+// once tells that an event must not be sent twice: nothing says that both are one.
+func (e *posting) once() bool { return e.ID == "" && e.key == "" }
+
 // encode writes a request; data goes out byte for byte.
 func (e *posting) encode() (http.Header, []byte) {
 	header := http.Header{"Content-Type": {plainJSON}}
 	body := `{"topic":"` + e.Topic + `"`
 	if e.ID != "" {
 		body += `,"id":"` + e.ID + `"`
-	} else {
+	}
+	if e.key != "" {
 		header.Set("Idempotency-Key", e.key)
 	}
 	return header, []byte(body + `,"data":` + e.Data + "}")

@@ -18,7 +18,7 @@ const (
 // clusterMutants are clusters that break one promise each.
 var clusterMutants = []mutant{
 	{
-		name: "202 before the followers", short: true, sim: true,
+		name: "202 before the followers", short: true, sim: true, fault: "cut, disk lost",
 		why:   "an event is answered once its own member has it, whatever the followers have",
 		wants: []check.Rule{simCopies},
 		edits: []edit{{
@@ -28,7 +28,7 @@ var clusterMutants = []mutant{
 		}},
 	},
 	{
-		name: "no adoption", short: true, sim: true,
+		name: "no adoption", short: true, sim: true, fault: "disk lost",
 		why:   "the journal of a member that died waits for it to come back",
 		wants: []check.Rule{simKeeper, simLost},
 		edits: []edit{{
@@ -38,7 +38,7 @@ var clusterMutants = []mutant{
 		}},
 	},
 	{
-		name: "spill before its replicas", short: true, sim: true,
+		name: "spill before its replicas", short: true, sim: true, fault: "cut, disk lost",
 		why:   "a retry record takes its event off the journal once one member has it",
 		wants: []check.Rule{simEnd},
 		edits: []edit{{
@@ -48,7 +48,7 @@ var clusterMutants = []mutant{
 		}},
 	},
 	{
-		name: "stale table drops", short: true, sim: true,
+		name: "stale table drops", short: true, sim: true, fault: "disk lost",
 		why:   "an owner that has not heard of a subscription yet takes its deliveries for done",
 		wants: []check.Rule{simLost, simLast},
 		edits: []edit{{
@@ -58,7 +58,7 @@ var clusterMutants = []mutant{
 		}},
 	},
 	{
-		name: "no rejoin", short: true, sim: true,
+		name: "no rejoin", short: true, sim: true, fault: "isolate",
 		why:   "nobody looks for the members that a partition took away",
 		wants: []check.Rule{simMembers, simLost},
 		edits: []edit{{
@@ -68,7 +68,7 @@ var clusterMutants = []mutant{
 		}},
 	},
 	{
-		name: "done marks ignored", short: true, sim: true,
+		name: "done marks ignored", short: true, sim: true, fault: "kill one",
 		why:   "merging copies of retry state takes records in, and not that they are settled",
 		wants: []check.Rule{simSame, simBack, simRepeated},
 		edits: []edit{{
@@ -81,7 +81,7 @@ var clusterMutants = []mutant{
 		}},
 	},
 	{
-		name: "deletions forgotten", short: true, sim: true,
+		name: "deletions forgotten", short: true, sim: true, fault: "kill one",
 		why:   "a subscription is deleted until a member that missed it tells of the older version",
 		wants: []check.Rule{simSame, simBack},
 		edits: []edit{

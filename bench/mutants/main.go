@@ -50,6 +50,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	short := flags.Bool("short", false, "only those that every engine and cluster of this kind must be tried with")
 	cluster := flags.Bool("cluster", false, "only mutants of the cluster")
+	processes := flags.Bool("processes", false, "only mutants of the cluster, and on real processes (bench/cluster) instead of the simulator")
 	only := flags.String("only", "", "only mutants with this `text` in their name")
 	seed := flags.Uint64("seed", 1, "of the first run of each")
 	if err := flags.Parse(args); err != nil {
@@ -65,13 +66,22 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	var chosen []*mutant
-	if !*cluster {
+	if !*cluster && !*processes {
 		chosen = choose(mutants, mutant{name: "none: the engine as it is"}, *short, *only)
 	}
 	chosen = append(chosen, choose(clusterMutants, mutant{name: "none: the cluster as it is", sim: true}, *short, *only)...)
+	if *processes {
+		chosen = onProcesses(chosen)
+	}
 	t := trial{root: root, dir: dir, seed: *seed, simSeeds: simSeeds, progress: progress}
 	if *short {
 		t.simSeeds = simSeedsShort
+	}
+	if *processes {
+		t.faults = faultsOf(chosen)
+		if err := t.buildCluster(ctx); err != nil {
+			return err
+		}
 	}
 	return t.all(ctx, chosen, out)
 }
@@ -97,6 +107,9 @@ type trial struct {
 	seed      uint64
 	simSeeds  int
 	progress  io.Writer
+	// Of mutants that are tried on processes: the harness, and the faults of all of them.
+	clusterTool string
+	faults      []string
 }
 
 type built struct {
@@ -154,7 +167,7 @@ func (t *trial) build(ctx context.Context, n int, m *mutant) built {
 	var replaced string
 	switch replaced, b.err = overlay(t.root, b.dir, m); {
 	case b.err != nil:
-	case m.sim:
+	case m.sim && t.clusterTool == "":
 		b.err = buildSim(ctx, b.binary, replaced)
 	default:
 		b.err = fault.Build(ctx, b.binary, "-overlay", replaced)
@@ -171,7 +184,11 @@ func (t *trial) try(ctx context.Context, b built) (verdict, error) {
 	}
 	began := time.Now()
 	if b.sim {
-		err := t.simulate(ctx, b, &v)
+		try := t.simulate
+		if t.clusterTool != "" {
+			try = t.tryProcesses
+		}
+		err := try(ctx, b, &v)
 		v.took = time.Since(began)
 		return v, err
 	}

@@ -20,6 +20,8 @@ type mutant struct {
 	wants []check.Rule
 	short bool // part of the short run
 	sim   bool // of the cluster: built into the simulator, whose judge must notice
+	// fault shows a mutant of the cluster on real processes, as bench/cluster calls it; "" does not.
+	fault string
 	// life is how long the server lives before each kill, where it matters.
 	life  time.Duration
 	edits []edit
