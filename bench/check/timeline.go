@@ -43,7 +43,7 @@ func (v *version) wants(e *event) bool {
 	if !v.live() || (e.Tenant != "" && e.Tenant != v.Tenant) {
 		return false
 	}
-	return slices.ContainsFunc(v.Topics, func(pattern string) bool { return matches(pattern, e.Topic) })
+	return slices.ContainsFunc(v.Topics, func(pattern string) bool { return Matches(pattern, e.Topic) })
 }
 
 // possible lists the versions that may have been in force at some point between from and

@@ -2,8 +2,8 @@ package check
 
 import "strings"
 
-// matches is the naïve matcher of one pattern: an exact topic, "prefix.*" or "*".
-func matches(pattern, topic string) bool {
+// Matches is the naïve matcher of one pattern: an exact topic, "prefix.*" or "*".
+func Matches(pattern, topic string) bool {
 	if pattern == "*" {
 		return true
 	}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"pannier/bench/history"
@@ -18,6 +20,8 @@ const (
 	steadyStreams = 8
 	// maxChanging bounds the subscriptions that are changed and deleted at any time.
 	maxChanging = 5
+	// burst is how many are made while a member is stopped, which does not hear of them.
+	burst = 6
 	// maxCreated bounds those made in a round.
 	maxCreated = 60
 	// patience is longer than any answer that comes at all.
@@ -31,6 +35,7 @@ type subscription struct {
 	history.Settings
 	name, site, id string
 	waits          bool // an operation on it counts only once the cluster is whole
+	born           born
 }
 
 // admin makes, changes and deletes subscriptions, one operation after the other, each at a
@@ -44,6 +49,17 @@ type admin struct {
 	created  int
 	deferred []func() // ends of operations that count once the cluster is whole
 	known    []*subscription
+	mu       sync.Mutex // guards what an operation changes: those of a burst go on at once
+	hurry    atomic.Bool
+}
+
+// born is when and by which member a creation was answered, for which topics, and when the next
+// operation on it began: 0, none did.
+type born struct {
+	at, until time.Duration
+	member    int
+	topics    []string
+	removed   bool // later: what was pending then was given up
 }
 
 func settings(retries int, topics ...string) history.Settings {
@@ -60,6 +76,7 @@ func (a *admin) prepare(ctx context.Context) bool {
 		{name: "flaky", site: siteFlaky, Settings: settings(20, "trip.*")},
 		{name: "slow", site: siteSlow, Settings: settings(20, topicMoved)},
 		{name: "hang", site: siteHang, Settings: settings(20, topicZone)},
+		{name: "late", site: siteLate, Settings: settings(20, topicTrip)},
 		{name: "poison", site: sitePoison, Settings: settings(2, topicEnded)},
 	}
 	want[3].Timeout = hangTimeout
@@ -85,8 +102,11 @@ func (a *admin) work(ctx context.Context) {
 		if !a.nemesis.unsure() {
 			a.settled()
 		}
+		if a.hurry.Swap(false) {
+			a.another(ctx, burst)
+		}
 		if len(a.changing) < 2 || (len(a.changing) < maxChanging && a.random.IntN(3) == 0) {
-			a.another(ctx)
+			a.another(ctx, 1)
 			continue
 		}
 		a.touch(ctx, a.random.IntN(len(a.changing)))
@@ -95,18 +115,24 @@ func (a *admin) work(ctx context.Context) {
 
 var patterns = [][]string{{"*"}, {"trip.*"}, {topicTrip, topicMoved}, {"zone.*", "steady.*"}, {topicEnded}}
 
-func (a *admin) another(ctx context.Context) {
-	if a.created == maxCreated {
-		return
+// another makes n more subscriptions at once.
+func (a *admin) another(ctx context.Context, n int) {
+	var making sync.WaitGroup
+	made := make([]*subscription, min(n, maxCreated-a.created))
+	for i := range made {
+		a.created++
+		s := &subscription{
+			name: a.prefix + "c" + strconv.Itoa(a.created), site: []string{siteGood, siteFlaky}[a.random.IntN(2)],
+			Settings: settings(20, patterns[a.random.IntN(len(patterns))]...),
+		}
+		making.Go(func() {
+			if a.create(ctx, s) {
+				made[i] = s
+			}
+		})
 	}
-	a.created++
-	s := &subscription{
-		name: a.prefix + "c" + strconv.Itoa(a.created), site: []string{siteGood, siteFlaky}[a.random.IntN(2)],
-		Settings: settings(20, patterns[a.random.IntN(len(patterns))]...),
-	}
-	if a.create(ctx, s) {
-		a.changing = append(a.changing, s)
-	}
+	making.Wait()
+	a.changing = append(a.changing, slices.DeleteFunc(made, func(s *subscription) bool { return s == nil })...)
 }
 
 // touch changes or deletes the n-th subscription. One whose change has an unknown end is left
@@ -165,8 +191,10 @@ func (a *admin) remove(ctx context.Context, s *subscription) {
 // operation asks one member, another one only when the first was not reached at all: what was
 // sent twice could take effect twice, the second time after a later change.
 func (a *admin) operation(ctx context.Context, s *subscription, op history.Op, change history.Change, method, path string, body []byte) bool {
+	a.mu.Lock()
 	a.operations++
-	id := a.prefix + "op" + strconv.Itoa(a.operations)
+	id, order := a.prefix+"op"+strconv.Itoa(a.operations), a.random.Perm(a.group.size)
+	a.mu.Unlock()
 	record := func(kind history.Type, c history.Change) {
 		a.log.Add(history.Record{At: a.log.Now(), Role: "admin", Proc: "admin", Type: kind, Op: op, ID: id, Change: &c})
 	}
@@ -174,18 +202,27 @@ func (a *admin) operation(ctx context.Context, s *subscription, op history.Op, c
 	if method == http.MethodPatch {
 		header.Set("Content-Type", mergePatch)
 	}
+	if op != history.OpCreate && s.born.until == 0 {
+		s.born.until = a.log.Now()
+	}
+	s.born.removed = s.born.removed || op == history.OpDelete
 	record(history.Invoke, change)
 	var got answer
-	for _, member := range a.random.Perm(a.group.size) {
+	var asked int
+	for _, member := range order {
+		asked = member
 		if got = a.client.call(ctx, a.group.net.host(member), method, path, header, body); !got.unsent {
 			break
 		}
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	end := endOf(got)
 	if end == history.OK && op == history.OpCreate {
 		var made struct{ ID, Secret string }
 		_ = json.Unmarshal(got.body, &made) // an empty id is judged
 		change.ID, change.Secret, s.id = made.ID, made.Secret, made.ID
+		s.born = born{at: a.log.Now(), member: asked, topics: s.Topics}
 		a.made = append(a.made, made.ID)
 		a.known = append(a.known, s)
 	}

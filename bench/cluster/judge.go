@@ -74,7 +74,7 @@ func judged(faults []happened) map[check.Rule]bool {
 }
 
 // judge closes the history and judges it.
-func (r *round) judge() (*verdict, error) {
+func (r *round) judge(ctx context.Context) (*verdict, error) {
 	faults := r.nemesis.faults()
 	for _, f := range faults {
 		if f.kind == stopped { // attempts it had under way count, though nobody saw them
@@ -97,16 +97,27 @@ func (r *round) judge() (*verdict, error) {
 	rules := judged(faults)
 	for _, violation := range report.Shown {
 		if rules[violation.Rule] && !diedTwice(violation) && !r.cameAgain(violation) {
-			if member, known := r.posted[violation.Event]; known {
-				violation.Detail += fmt.Sprintf(" (accepted by member %d)", member)
+			if a, known := r.posted[violation.Event]; known {
+				violation.Detail += fmt.Sprintf(" (accepted by member %d)", a.member)
 			}
 			v.broken = append(v.broken, violation)
 		}
 	}
 	arrivals := arrivalsIn(records)
 	v.duplicates = attribute(arrivals, faults)
+	v.note("are missing of subscriptions that the same member had made before", r.unread(records, faults))
+	v.note("are said to be made and nobody got them", r.claimed(ctx, arrivals))
+	v.note("came back after they had ended", cameBack(arrivals, faults, r.again))
 	v.gaps = takeovers(arrivals, faults, r.steadyNames(), r.loaded)
 	return v, nil
+}
+
+// note adds deliveries that are not as they must be to the problems; a few are named.
+func (v *verdict) note(what string, found []string) {
+	if len(found) > 0 {
+		v.problems = append(v.problems, fmt.Sprintf("%d deliveries %s", len(found), what))
+		v.problems = append(v.problems, found[:min(len(found), maxNamed)]...)
+	}
 }
 
 // cameAgain tells whether an event is said to be for nobody of that name, but was sent to members

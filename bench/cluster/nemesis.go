@@ -138,6 +138,7 @@ func (n *nemesis) begin(ctx context.Context, a *applied) {
 	case stopped:
 		n.doubt.Store(true)
 		a.real = n.group.members[a.targets[0]].freeze()
+		n.admin.hurry.Store(true)
 		a.evidence = fmt.Sprintf("member %d in state T", a.targets[0])
 	case rolling:
 		n.restartAll(ctx, a)

@@ -111,12 +111,13 @@ func (p *producer) post(ctx context.Context, e posting) {
 		if member >= p.group.size && !p.group.members[member].answering() {
 			continue // it belongs to the cluster now and then
 		}
+		from := p.log.Now()
 		a := p.client.call(ctx, p.group.net.host(member), http.MethodPost, "/v1/events", header, body)
 		switch {
 		case a.status == http.StatusAccepted:
 			var made struct{ ID string }
 			_ = json.Unmarshal(a.body, &made) // the judge refuses an answer without its id
-			p.answered(e.Ref, made.ID, member)
+			p.answered(e.Ref, made.ID, accepted{topic: e.Topic, member: member, from: from, to: p.log.Now()})
 			record(history.OK, &history.Publish{IDs: []string{made.ID}})
 			return
 		case a.status >= 400 && a.status < 500 && a.status != http.StatusTooManyRequests:

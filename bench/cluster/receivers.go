@@ -23,7 +23,12 @@ const (
 	siteSlow   = "slow"   // takes its time
 	siteHang   = "hang"   // now and then never answers
 	sitePoison = "poison" // never takes some events
+	siteLate   = "late"   // takes some events after a few attempts only
 )
+
+// lateAttempts are how many attempts of some events the site late refuses: their retry records
+// outlive a takeover.
+const lateAttempts = 5
 
 // maxBody bounds what a receiver reads.
 const maxBody = 1 << 20
@@ -137,6 +142,10 @@ func (r *receivers) behave(site string, a *history.Attempt) behaviour {
 	case sitePoison:
 		// Not the attempt but the event decides: its whole schedule is used up.
 		if newRandom(r.seed, a.Name, a.WebhookID).IntN(1000) < 60 {
+			return behaviour{status: http.StatusInternalServerError}
+		}
+	case siteLate:
+		if a.Number <= lateAttempts && newRandom(r.seed, a.Name, a.WebhookID).IntN(1000) < 300 {
 			return behaviour{status: http.StatusInternalServerError}
 		}
 	}

@@ -43,10 +43,17 @@ type round struct {
 	loaded     time.Duration // until when events were posted
 
 	mu       sync.Mutex
-	posted   map[string]int    // at which member an event was accepted
+	posted   map[string]accepted
 	ids      map[string]string // and as what
 	again    map[string]bool   // events that were sent again after a call without an answer
 	problems []string          // beside what the judge finds
+}
+
+// accepted is an event that a member answered 202.
+type accepted struct {
+	topic    string
+	member   int
+	from, to time.Duration // asked, answered
 }
 
 // newRound prepares a round whose history is a file in dir.
@@ -57,7 +64,7 @@ func (t *trial) newRound(p plan) (*round, error) {
 	}
 	r := &round{
 		seed: t.options.seed, prefix: "r" + strconv.Itoa(p.round) + "-", plan: p, log: log, group: t.group,
-		client: t.client, receivers: t.receivers, progress: t.progress, posted: make(map[string]int), ids: make(map[string]string), again: make(map[string]bool),
+		client: t.client, receivers: t.receivers, progress: t.progress, posted: make(map[string]accepted), ids: make(map[string]string), again: make(map[string]bool),
 	}
 	r.nemesis = &nemesis{round: r, random: newRandom(r.seed, "nemesis", r.prefix)}
 	r.admin = &admin{round: r, random: newRandom(r.seed, "admin", r.prefix)}
@@ -85,10 +92,10 @@ func (r *round) problem(format string, args ...any) {
 	}
 }
 
-func (r *round) answered(ref, id string, member int) {
+func (r *round) answered(ref, id string, a accepted) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.posted[ref], r.ids[ref] = member, id
+	r.posted[ref], r.ids[ref] = a, id
 }
 
 func (r *round) sentAgain(ref string) {
@@ -119,7 +126,7 @@ func (r *round) run(ctx context.Context) (*verdict, error) {
 		r.problem("%s", words)
 	}
 	r.read(ctx)
-	v, err := r.judge()
+	v, err := r.judge(ctx)
 	if err != nil {
 		return nil, err
 	}

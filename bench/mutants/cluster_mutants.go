@@ -48,7 +48,7 @@ var clusterMutants = []mutant{
 		}},
 	},
 	{
-		name: "stale table drops", short: true, sim: true, fault: "disk lost",
+		name: "stale table drops", short: true, sim: true, fault: "stop",
 		why:   "an owner that has not heard of a subscription yet takes its deliveries for done",
 		wants: []check.Rule{simLost, simLast},
 		edits: []edit{{
