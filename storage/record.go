@@ -21,7 +21,8 @@ const (
 	flagGivenID  = 1 << 0 // Event.GivenID
 	flagID       = 1 << 1 // the id is written out
 	flagBodyGone = 1 << 2 // a stub's event: neither data nor extensions
-	knownFlags   = flagGivenID | flagID | flagBodyGone
+	flagTrace    = 1 << 3 // the traceparent is packed
+	knownFlags   = flagGivenID | flagID | flagBodyGone | flagTrace
 )
 
 // recordOverhead bounds what a payload holds beside the bytes of its texts.
@@ -86,6 +87,10 @@ func appendEvent(w *valueWriter, e *engine.Event, bodyGone bool) {
 	if bodyGone {
 		flags |= flagBodyGone
 	}
+	trace, packed := packTrace(e.TraceParent)
+	if packed {
+		flags |= flagTrace
+	}
 	w.b = append(w.b, recordEvent, flags)
 	w.int(e.AcceptedAt.UnixMilli())
 	if flags&flagID != 0 {
@@ -94,7 +99,11 @@ func appendEvent(w *valueWriter, e *engine.Event, bodyGone bool) {
 	w.string(e.Topic)
 	w.string(e.Tenant)
 	w.time(e.Timestamp)
-	w.string(e.TraceParent)
+	if packed {
+		w.fixed(trace[:])
+	} else {
+		w.string(e.TraceParent)
+	}
 	w.string(e.TraceState)
 	w.uint(e.Revision)
 	w.string(string(e.Directed))
@@ -193,7 +202,8 @@ func readEvent(r *valueReader, ref engine.EventRef, e *engine.Event, head bool) 
 	}
 	e.Topic, e.Tenant = r.sharedString(), r.sharedString()
 	e.Timestamp = r.time()
-	e.TraceParent, e.TraceState = text(), text()
+	e.TraceParent = readTrace(r, flags, head, text)
+	e.TraceState = text()
 	e.Revision = r.uint()
 	e.Directed = engine.SubscriptionID(r.sharedString())
 	e.Batch = readBatch(r)
@@ -203,6 +213,22 @@ func readEvent(r *valueReader, ref engine.EventRef, e *engine.Event, head bool) 
 			e.Data = json.RawMessage{}
 		}
 	}
+}
+
+// readTrace reads a traceparent, of a head without keeping it; text reads one that is not packed.
+func readTrace(r *valueReader, flags byte, head bool, text func() string) string {
+	if flags&flagTrace == 0 {
+		written := text()
+		if _, packed := packTrace(written); packed {
+			r.fail("a traceparent written out that need not be")
+		}
+		return written
+	}
+	packed := r.fixed(traceBytes)
+	if head || r.err != nil {
+		return ""
+	}
+	return unpackTrace(packed)
 }
 
 func readRequest(r *valueReader) *engine.Request {

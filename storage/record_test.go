@@ -21,6 +21,8 @@ func recordSeeds() [][]byte {
 		Data: []byte(`{"a":1}`), Extensions: []byte(`{"source":"/a"}`), TraceParent: "00-aa-bb-01", TraceState: "k=v",
 		Revision: 9, Directed: "sub_d", Batch: engine.BatchPart{ID: 5, Index: 1, Count: 3}, GivenID: true,
 	}
+	traced := *event
+	traced.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	plain := &engine.Event{Ref: fuzzRef, ID: engine.EventID(fuzzRef), Topic: "a", AcceptedAt: at, Data: []byte("null")}
 	request := &engine.Request{
 		Key: "k", Digest: [32]byte{1}, Known: map[uint32]string{0: "a", 7: ""}, Batch: engine.BatchPart{ID: 9, Count: 2}, AcceptedAt: at,
@@ -30,6 +32,7 @@ func recordSeeds() [][]byte {
 		appendRecord(nil, engine.Record{Event: event}, true),
 		appendRecord(nil, engine.Record{Event: plain}, false),
 		appendRecord(nil, engine.Record{Request: request}, false),
+		appendRecord(nil, engine.Record{Event: &traced}, false),
 		{},
 		{recordVersion},
 		{recordVersion + 1, recordEvent},
@@ -100,7 +103,7 @@ func TestRecordsKeepTheirBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got bytes.Buffer
-	for _, seed := range recordSeeds()[:4] {
+	for _, seed := range recordSeeds()[:5] {
 		fmt.Fprintf(&got, "%x\n", seed)
 	}
 	if !bytes.Equal(got.Bytes(), want) {
