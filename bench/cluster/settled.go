@@ -6,9 +6,10 @@ import (
 )
 
 const (
-	// takenOver is how long after the end of a process, of a cut or of a stop the cluster may be
-	// finding its new order: what is taken meanwhile may be taken again.
-	takenOver = 5 * time.Second
+	// takenOver is how long after the end of a process, of a cut or of a stop a journal may wait
+	// for the member that goes on with it: where a member that was known is still looked for, 30 s.
+	// What is taken meanwhile cannot be told to its journal, and may be taken again.
+	takenOver = 40 * time.Second
 	// durableWithin is how long the end of a delivery may be known to less than all its replicas.
 	durableWithin = 2 * time.Second
 	// forGood is the end of a disruption that nothing in the round ends.
