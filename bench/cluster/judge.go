@@ -106,7 +106,9 @@ func (r *round) judge(ctx context.Context) (*verdict, error) {
 	arrivals := arrivalsIn(records)
 	v.duplicates = attribute(arrivals, faults)
 	v.note("are missing of subscriptions that the same member had made before", r.unread(records, faults))
-	v.note("are said to be made and nobody got them", r.claimed(ctx, arrivals))
+	if r.listed {
+		v.note("are said to be made and nobody got them", r.claimed(ctx, arrivals))
+	}
 	v.note("came back after they had ended", cameBack(arrivals, faults, r.again))
 	v.gaps = takeovers(arrivals, faults, r.steadyNames(), r.loaded)
 	return v, nil

@@ -65,6 +65,7 @@ func parse(args []string) (o options, quiet bool, err error) {
 	flags.StringVar(&o.binary, "binary", "", "try this `file` instead of building the server")
 	flags.StringVar(&o.keep, "keep", "", "keep data, logs and histories in this new `folder`")
 	flags.BoolVar(&o.keepGoing, "keep-going", false, "begin another cluster after a broken round")
+	flags.BoolVar(&o.listed, "listed", false, "what is listed as delivered must have been taken; where members change subscriptions without hearing each other it need not be")
 	flags.BoolVar(&quiet, "quiet", false, "do not report each fault")
 	loopback := flags.Bool("no-netns", false, "run on loopback, without partitions")
 	if err := flags.Parse(args); err != nil {

@@ -41,7 +41,9 @@ func (b born) wants(a accepted) bool {
 		slices.ContainsFunc(b.topics, func(pattern string) bool { return check.Matches(pattern, a.topic) })
 }
 
-// claimed finds the deliveries that the cluster says were made and nobody got.
+// claimed finds the deliveries that the cluster says were made and nobody got. Whom an event is for
+// is worked out from the versions of its time: a member that did not hear of one, and made a later
+// one itself, accepted events for others than the list has.
 func (r *round) claimed(ctx context.Context, arrivals []arrival) (found []string) {
 	type pair struct{ name, ref string }
 	taken := make(map[pair]bool)

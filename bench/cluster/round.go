@@ -41,6 +41,7 @@ type round struct {
 	operations int
 	progress   io.Writer
 	loaded     time.Duration // until when events were posted
+	listed     bool          // see claimed
 
 	mu       sync.Mutex
 	posted   map[string]accepted
@@ -66,6 +67,7 @@ func (t *trial) newRound(p plan) (*round, error) {
 		seed: t.options.seed, prefix: "r" + strconv.Itoa(p.round) + "-", plan: p, log: log, group: t.group,
 		client: t.client, receivers: t.receivers, progress: t.progress, posted: make(map[string]accepted), ids: make(map[string]string), again: make(map[string]bool),
 	}
+	r.listed = t.options.listed
 	r.nemesis = &nemesis{round: r, random: newRandom(r.seed, "nemesis", r.prefix)}
 	r.admin = &admin{round: r, random: newRandom(r.seed, "admin", r.prefix)}
 	r.producer = &producer{round: r, rate: t.options.rate}

@@ -21,6 +21,7 @@ type options struct {
 	binary    string
 	keep      string
 	keepGoing bool
+	listed    bool
 }
 
 // trial is a run: a network, receivers, and one cluster after another in it. A cluster lives

@@ -19,6 +19,9 @@ const (
 	processRate   = 120 // events a second
 )
 
+// listedFault is the one under which the lists of what was delivered must be right.
+const listedFault = "stop"
+
 // clusterPackage tries a cluster of real processes.
 const clusterPackage = "./bench/cluster"
 
@@ -59,7 +62,7 @@ func (t *trial) tryProcesses(ctx context.Context, b built, v *verdict) error {
 func (t *trial) rounds(ctx context.Context, b built, f string, most int) (broken bool, rounds int, err error) {
 	command := exec.CommandContext(ctx, t.clusterTool, "--binary", b.binary, "--only", f, "--quiet", //nolint:gosec // just built
 		"--rounds", strconv.Itoa(most), "--seed", strconv.FormatUint(t.seed, 10), "--rate", strconv.Itoa(processRate),
-		"--keep", filepath.Join(b.dir, strings.ReplaceAll(f, " ", "-")))
+		"--keep", filepath.Join(b.dir, strings.ReplaceAll(f, " ", "-")), "--listed="+strconv.FormatBool(f == listedFault))
 	var out, words bytes.Buffer
 	command.Stdout, command.Stderr = &out, &words
 	err = command.Run()
