@@ -41,29 +41,31 @@ type Event struct {
 	GivenID bool
 }
 
-// TraceParent is version-trace-parent-flags in hexadecimal (W3C Trace Context section 3.2.2).
+// A traceparent is version-trace-parent-flags in hexadecimal (W3C Trace Context section 3.2.2):
+// where its parts begin, each but the first behind a dash, and how long it is.
 const (
-	traceBegin     = 2 + 1
-	traceEnd       = traceBegin + 32
-	traceParentEnd = traceEnd + 1 + 16 + 1 + 2
+	TraceParentTrace = 2 + 1
+	TraceParentSpan  = TraceParentTrace + 32 + 1
+	TraceParentFlags = TraceParentSpan + 16 + 1
+	TraceParentChars = TraceParentFlags + 2
 )
 
 // Sampled tells whether the span `accept` is recorded: the last bit of TraceParent.
 func (e *Event) Sampled() bool {
-	if len(e.TraceParent) < traceParentEnd {
+	if len(e.TraceParent) < TraceParentChars {
 		return false
 	}
-	last, err := strconv.ParseUint(e.TraceParent[traceParentEnd-1:traceParentEnd], 16, 8)
+	last, err := strconv.ParseUint(e.TraceParent[TraceParentChars-1:TraceParentChars], 16, 8)
 	return err == nil && last&1 == 1
 }
 
 // Unsampled gives the id of an event's trace of which nothing is recorded; ok is false for any
 // other event.
 func (e *Event) Unsampled() (traceID string, ok bool) {
-	if len(e.TraceParent) != traceParentEnd || e.Sampled() {
+	if len(e.TraceParent) != TraceParentChars || e.Sampled() {
 		return "", false
 	}
-	return e.TraceParent[traceBegin:traceEnd], true
+	return e.TraceParent[TraceParentTrace : TraceParentSpan-1], true
 }
 
 // BatchPart ties together the records of one request: recovery drops a batch of which

@@ -15,6 +15,11 @@ type arrival struct {
 	begun, done time.Duration
 }
 
+// pair is a delivery, by the harness's own names of the subscription and the event.
+type pair struct{ name, ref string }
+
+func (a arrival) pair() pair { return pair{a.name, a.ref} }
+
 // arrivalsIn lists what was taken, in the order of the ends.
 func arrivalsIn(records []history.Record) (arrivals []arrival) {
 	for i := range records {
@@ -40,11 +45,10 @@ const noFault kind = "none"
 
 // attribute counts what arrived again, by the fault that had begun last before the repeat did.
 func attribute(arrivals []arrival, faults []happened) map[kind]int {
-	type pair struct{ name, ref string }
 	seen := make(map[pair]bool)
 	counts := make(map[kind]int)
 	for _, a := range arrivals {
-		key := pair{a.name, a.ref}
+		key := a.pair()
 		if seen[key] {
 			counts[preceding(faults, a.begun)]++
 		}

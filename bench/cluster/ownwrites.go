@@ -17,7 +17,6 @@ func (r *round) unread(records []history.Record, faults []happened) (found []str
 	if slices.ContainsFunc(faults, func(f happened) bool { return f.kind.losesDisk() }) {
 		return nil
 	}
-	type pair struct{ name, ref string }
 	attempted := make(map[pair]bool)
 	for i := range records {
 		if a := records[i].Attempt; records[i].Type == history.Recv {
@@ -45,10 +44,9 @@ func (b born) wants(a accepted) bool {
 // is worked out from the versions of its time: a member that did not hear of one, and made a later
 // one itself, accepted events for others than the list has.
 func (r *round) claimed(ctx context.Context, arrivals []arrival) (found []string) {
-	type pair struct{ name, ref string }
 	taken := make(map[pair]bool)
 	for _, a := range arrivals {
-		taken[pair{a.name, a.ref}] = true
+		taken[a.pair()] = true
 	}
 	refs := make(map[string]string)
 	for ref, id := range r.ids {

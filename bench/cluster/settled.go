@@ -40,11 +40,10 @@ func disruptions(faults []happened) (spans []span) {
 // later: however the cluster was changed since, such a delivery has ended. again are events that
 // were sent twice, which two members may have accepted.
 func cameBack(arrivals []arrival, faults []happened, again map[string]bool) (found []string) {
-	type pair struct{ name, ref string }
 	spans := disruptions(faults)
 	taken := make(map[pair]arrival)
 	for _, a := range arrivals {
-		key := pair{a.name, a.ref}
+		key := a.pair()
 		first, twice := taken[key]
 		if !twice {
 			taken[key] = a

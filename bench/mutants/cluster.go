@@ -23,17 +23,6 @@ const (
 // simPackage is what mutants of the cluster are built into.
 const simPackage = "./bench/sim"
 
-// buildSim builds the simulator with a mutant's files in the place of the product's.
-func buildSim(ctx context.Context, into, overlay string) error {
-	command := exec.CommandContext(ctx, "go", "build", "-o", into, "-overlay", overlay, simPackage) //nolint:gosec // our own files
-	var words bytes.Buffer
-	command.Stderr = &words
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("build the simulator: %w: %s", err, words.Bytes())
-	}
-	return nil
-}
-
 // simFinding is how the simulator reports a broken rule.
 var simFinding = regexp.MustCompile(`(?m)^sim: seed (\d+), .* s: (\w+): (.*)$`)
 

@@ -78,8 +78,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		t.simSeeds = simSeedsShort
 	}
 	if *processes {
-		t.faults = faultsOf(chosen)
-		if err := t.buildCluster(ctx); err != nil {
+		t.faults, t.clusterTool = faultsOf(chosen), filepath.Join(dir, "cluster")
+		if err := fault.BuildPackage(ctx, clusterPackage, t.clusterTool); err != nil {
 			return err
 		}
 	}
@@ -168,7 +168,7 @@ func (t *trial) build(ctx context.Context, n int, m *mutant) built {
 	switch replaced, b.err = overlay(t.root, b.dir, m); {
 	case b.err != nil:
 	case m.sim && t.clusterTool == "":
-		b.err = buildSim(ctx, b.binary, replaced)
+		b.err = fault.BuildPackage(ctx, simPackage, b.binary, "-overlay", replaced)
 	default:
 		b.err = fault.Build(ctx, b.binary, "-overlay", replaced)
 	}

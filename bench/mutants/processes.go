@@ -25,16 +25,6 @@ const listedFault = "stop"
 // clusterPackage tries a cluster of real processes.
 const clusterPackage = "./bench/cluster"
 
-// buildCluster builds the harness of real processes.
-func (t *trial) buildCluster(ctx context.Context) error {
-	t.clusterTool = filepath.Join(t.dir, "cluster")
-	command := exec.CommandContext(ctx, "go", "build", "-o", t.clusterTool, clusterPackage) //nolint:gosec // our own files
-	if words, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the harness: %w: %s", err, words)
-	}
-	return nil
-}
-
 // clusterFinding is how bench/cluster reports what a round broke, and processBroken how it ends.
 var clusterFinding = regexp.MustCompile(`(?m)^  BROKEN .*$`)
 

@@ -140,16 +140,11 @@ func isPlain(b []byte) bool {
 }
 
 func digits(b []byte) (int, bool) {
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-	}
-	if len(b) == 0 || len(b) > maxLengthDigits {
+	if len(b) > maxLengthDigits {
 		return 0, false
 	}
-	n, err := strconv.Atoi(string(b))
-	return n, err == nil
+	n, err := strconv.ParseUint(string(b), 10, 63) // it takes no sign
+	return int(n), err == nil
 }
 
 // exactly reads a body of a known length; to end before that is an error.
