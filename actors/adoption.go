@@ -14,6 +14,9 @@ type Adoption struct {
 	Journal engine.Journal
 	Mark    engine.Watermark
 	Cursors []engine.Cursor
+	// Settled are the sequences, ascending, whose deliveries have ended on this member, the owner
+	// of their subscriptions, whether or not the account knows.
+	Settled map[engine.SubscriptionID][]uint64
 	// Foreign tells that another member wrote the journal: its index of given ids and
 	// Idempotency-Keys may be lost with its disk.
 	Foreign bool
@@ -26,10 +29,11 @@ type Adoption struct {
 // concurrently with everything but itself and Relinquish.
 func (s *System) Adopt(a Adoption) error {
 	lane := s.adoptedLane(a)
+	// It is known before it is started: what ends meanwhile waits for it, and what the keeper
+	// before still hands out is not taken in.
+	s.lanes.change(func(lanes []*ingress) []*ingress { return append(lanes, lane) })
 	s.takeOver(lane.id)
 	s.restoreCursors(lane, a.Cursors)
-	// It is known before it is started: what ends meanwhile waits for it.
-	s.lanes.publish(append(slices.Clone(s.lanes.all()), lane))
 	r := newRecovery(s, lane, a.Mark)
 	r.adopted = true
 	err := r.run()
@@ -89,7 +93,7 @@ func (s *System) adoptedLane(a Adoption) *ingress {
 	config := promotedConfig(engine.LaneRecord{Name: a.Name}, s.options.Retention)
 	lane := &ingress{
 		system: s, id: a.Journal.ID(), name: a.Name, config: config, adopted: true,
-		windowShare: 1, maxInFlight: defaultMaxInFlight, journal: a.Journal,
+		windowShare: 1, maxInFlight: defaultMaxInFlight, journal: a.Journal, settled: a.Settled,
 	}
 	lane.setTopics(config.Topics)
 	return lane
@@ -120,14 +124,8 @@ func (s *System) dropSlot(e *entry, journal engine.JournalID) {
 
 func (s *System) restoreCursors(lane *ingress, cursors []engine.Cursor) {
 	for _, c := range cursors {
-		e := s.entryOf(c.Subscription)
-		if e == nil {
-			continue
-		}
-		slot := e.slot(lane)
-		slot.ranges, slot.waiting = c.Ranges, c.Waiting
-		for _, r := range c.Ranges {
-			slot.lagging = slot.lagging || r.Through == 0
+		if e := s.entryOf(c.Subscription); e != nil {
+			e.restoreSlot(lane, c)
 		}
 	}
 }

@@ -45,25 +45,38 @@ func (e *entry) laneOf(journal engine.JournalID) *ingress {
 }
 
 // Deliver puts an event of another member's journal into the mailboxes of subscriptions that
-// this member owns. What finds no room is given back.
+// this member owns. What finds no room is given back, and what comes of a journal that this member
+// keeps: it hands that out itself, and two keepers are one too many, for a moment.
 func (s *System) Deliver(event *engine.Event, ids []engine.SubscriptionID) {
 	lane, now := s.lanes.of(event.Topic), s.clock()
 	ref := event.Ref
 	for _, id := range ids {
 		e := s.entryOf(id)
-		if e == nil {
+		slot := e.foreignSlot(ref.Journal, lane)
+		if slot == nil {
 			s.cluster.GiveBack(ref.Journal, id, []uint64{ref.Sequence}, false)
 			continue
 		}
-		e.mu.Lock()
-		slot := e.slotFor(ref.Journal, lane)
-		e.mu.Unlock()
 		if taken, _ := slot.offer(event, now); !taken {
 			s.cluster.GiveBack(ref.Journal, id, []uint64{ref.Sequence}, true)
 			continue
 		}
 		e.wake()
 	}
+}
+
+// foreignSlot finds or makes the mailbox of a journal that another member keeps, whose events
+// have the places of a lane; nil: there is no such subscription, or this member keeps it.
+func (e *entry) foreignSlot(journal engine.JournalID, lane *ingress) *slot {
+	if e == nil {
+		return nil
+	}
+	e.mu.Lock() // Adopt makes the lane known before it takes the mailboxes away
+	defer e.mu.Unlock()
+	if !e.system.foreign(journal) {
+		return nil
+	}
+	return e.slotFor(journal, lane)
 }
 
 // Settled tells that the owner of a subscription has discharged pairs of a kept journal.

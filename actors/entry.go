@@ -154,6 +154,14 @@ func (e *entry) slot(lane *ingress) *slot {
 	return e.slotLocked(lane)
 }
 
+// restoreSlot makes the mailbox of a lane with its cursor: an actor that is at work sees it with
+// the whole of it or not at all.
+func (e *entry) restoreSlot(lane *ingress, c engine.Cursor) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.slotLocked(lane).restore(c)
+}
+
 func (e *entry) slotLocked(lane *ingress) *slot {
 	return e.slotFor(lane.id, lane)
 }

@@ -72,10 +72,11 @@ type ingress struct {
 	earlyMu     sync.Mutex
 	early       []any // came before the actor was started
 
-	frontier  atomic.Uint64 // last sequence that may be read at a cursor
-	durable   atomic.Uint64 // the watermark on disk
-	submitted atomic.Int64  // bytes that wait
-	recovered uint64        // last sequence that was there at start
+	frontier  atomic.Uint64                      // last sequence that may be read at a cursor
+	durable   atomic.Uint64                      // the watermark on disk
+	submitted atomic.Int64                       // bytes that wait
+	recovered uint64                             // last sequence that was there at start
+	settled   map[engine.SubscriptionID][]uint64 // see Adoption
 	accepted  atomic.Uint64
 	totals    laneTotals
 	rate      rateMeter

@@ -18,8 +18,8 @@ func (s *System) removeDrained() {
 }
 
 func (i *ingress) isDrained() bool {
-	if len(*i.topics.Load()) > 0 || len(i.journal.Segments()) > 0 {
-		return false
+	if i.pid.Load() == nil || len(*i.topics.Load()) > 0 || len(i.journal.Segments()) > 0 {
+		return false // it is not started yet, or in use
 	}
 	first, next := i.journal.Bounds()
 	return first == next && i.durable.Load() >= next
@@ -62,7 +62,9 @@ func (s *System) removeLane(lane *ingress) {
 
 // drop takes a lane out of use.
 func (l *laneSet) drop(lane *ingress) {
-	l.publish(slices.DeleteFunc(slices.Clone(l.all()), func(other *ingress) bool { return other == lane }))
+	l.change(func(lanes []*ingress) []*ingress {
+		return slices.DeleteFunc(lanes, func(other *ingress) bool { return other == lane })
+	})
 }
 
 // dropSlot forgets the mailbox of a journal and tells whether there was one.

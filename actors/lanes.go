@@ -177,14 +177,14 @@ func (l *laneSet) of(topic string) *ingress {
 	if lane != nil {
 		return lane
 	}
+	l.mu.Lock() // or what change forgot would be remembered again
+	defer l.mu.Unlock()
 	for _, candidate := range l.all() {
 		if candidate.takes(topic) {
 			lane = candidate
 			break
 		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if len(l.topics) < maxTopicCache {
 		l.topics[topic] = lane
 	}

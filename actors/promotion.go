@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -110,8 +111,7 @@ func (l *laneSet) add(topic string) error {
 	if err := l.start(lane); err != nil {
 		return err
 	}
-	lanes := append([]*ingress{lane}, l.all()...)
-	l.publish(lanes)
+	l.change(func(lanes []*ingress) []*ingress { return append([]*ingress{lane}, lanes...) })
 	l.system.logger.Info("topic promoted to a lane of its own", "topic", topic, "lane", lane.name)
 	return nil
 }
@@ -133,14 +133,16 @@ func (l *laneSet) demoteQuiet(lane *ingress, rate float64, now time.Time) {
 	}
 	lane.setTopics(nil)
 	lane.promoted.Store(new(string))
-	l.publish(l.all())
+	l.change(func(lanes []*ingress) []*ingress { return lanes })
 	l.system.logger.Info("quiet topic returned to the shared lane", "topic", record.Topic, "lane", lane.name)
 }
 
-// publish puts a set of lanes in use.
-func (l *laneSet) publish(lanes []*ingress) {
+// change puts another set of lanes in use, made from a copy of the present one. Promotion, removal
+// and adoption come on goroutines of their own.
+func (l *laneSet) change(to func(lanes []*ingress) []*ingress) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	lanes := to(slices.Clone(l.all()))
 	l.lanes.Store(&lanes)
 	l.topics = make(map[string]*ingress)
 }

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"slices"
 
 	"pannier/engine"
 	"pannier/engine/delivery"
@@ -107,7 +108,14 @@ func (s *System) waitsFor(e *entry, lane *ingress, event *engine.Event) bool {
 	if s.dropped.Has(event) || !s.table.WasFor(event, e.id) {
 		return false
 	}
-	return event.Ref.Sequence > lane.recovered || !s.endedBefore(e.id, event)
+	return event.Ref.Sequence > lane.recovered || !lane.endedBefore(e.id, event)
+}
+
+// endedBefore tells whether a delivery had come to an end, or to a retry record, before the lane
+// was gone on with.
+func (i *ingress) endedBefore(id engine.SubscriptionID, event *engine.Event) bool {
+	_, settled := slices.BinarySearch(i.settled[id], event.Ref.Sequence)
+	return settled || i.system.endedBefore(id, event)
 }
 
 // endedBefore tells whether a delivery had come to an end, or to a retry record, before the

@@ -192,7 +192,7 @@ func (r *recovery) event(event *engine.Event) (taking []uint32) {
 		if event.Ref.Sequence <= r.mark.Routed && slot.covers(event.Ref.Sequence) {
 			continue // counted behind the cursor before the crash
 		}
-		if s.endedBefore(e.id, event) {
+		if r.lane.endedBefore(e.id, event) {
 			continue
 		}
 		if slot.offerAgain(event, now) {

@@ -35,6 +35,7 @@ type slot struct {
 	changes []slotChange
 	waiting uint64 // matched events behind the cursor
 	flying  uint64 // those of them that are under way
+	shown   bool   // the actor's machine knows this mailbox, not one that was here before it
 	dirty   bool   // the cursor is to be written with the next watermark
 	listed  bool   // in the ingress actor's list of dirty slots
 }
@@ -70,19 +71,24 @@ func (s *slot) decide(c slotChange) {
 	s.dirty = true
 }
 
-// takeChanges hands the decisions to the subscription actor, in their order.
+// takeChanges hands the decisions to the subscription actor, in their order, once it was shown
+// the mailbox.
 func (s *slot) takeChanges() []slotChange {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.shown {
+		return nil
+	}
 	changes := s.changes
 	s.changes = nil
 	return changes
 }
 
-// snapshot gives a new actor the whole cursor; the changes are in it.
-func (s *slot) snapshot() []engine.Range {
+// show gives the actor the whole cursor; the changes are in it.
+func (s *slot) show() []engine.Range {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.shown = true
 	s.changes = nil
 	return append([]engine.Range(nil), s.ranges...)
 }
@@ -162,10 +168,19 @@ func (s *slot) offerAgain(event *engine.Event, at time.Time) (taken bool) {
 	} else {
 		s.lagging = true
 	}
-	s.ranges = append(s.ranges, r)
 	s.waiting++
-	s.dirty = true
+	s.decide(slotChange{open: &r}) // the actor may be at work on other lanes already
 	return false
+}
+
+// restore puts what lay behind the cursor there again.
+func (s *slot) restore(c engine.Cursor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ranges, s.waiting = c.Ranges, c.Waiting
+	for _, r := range c.Ranges {
+		s.lagging = s.lagging || r.Through == 0
+	}
 }
 
 // grow makes the ring larger: an idle subscription has none.
@@ -203,7 +218,7 @@ func (s *slot) shrink() {
 func (s *slot) take() (*engine.Event, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.count == 0 {
+	if s.count == 0 || !s.shown {
 		return nil, false
 	}
 	event := s.queue[s.head].event
@@ -219,7 +234,7 @@ func (s *slot) take() (*engine.Event, bool) {
 func (s *slot) oldest() (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.count == 0 {
+	if s.count == 0 || !s.shown {
 		return time.Time{}, false
 	}
 	return s.queue[s.head].at, true
@@ -311,6 +326,9 @@ func (s *slot) flip(through uint64) {
 func (s *slot) report(ranges []engine.Range, settled uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.shown {
+		return // it is about the mailbox that was here before
+	}
 	for _, c := range s.changes {
 		ranges = c.apply(ranges)
 	}

@@ -250,7 +250,7 @@ func (a *subscriptionActor) takeChanges() {
 		}
 		if !a.machine.HasLane(s.journal) {
 			// The slot's ranges hold the changes already.
-			a.machine.Lane(s.journal, s.ingress.windowShare, s.snapshot())
+			a.machine.Lane(s.journal, s.ingress.windowShare, s.show())
 			continue
 		}
 		for _, c := range s.takeChanges() {

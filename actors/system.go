@@ -229,7 +229,8 @@ func (s *System) write(changes []engine.Write, done func()) {
 	}
 }
 
-// discharge tells the ingress actors which pairs of a subscription have ended.
+// discharge tells the ingress actors which pairs of a subscription have ended. Of a journal that
+// was adopted the protocol hears as well: another may have been its keeper, or become it.
 func (s *System) discharge(e *entry, refs []engine.EventRef) {
 	for len(refs) > 0 {
 		journal := refs[0].Journal
@@ -242,9 +243,11 @@ func (s *System) discharge(e *entry, refs []engine.EventRef) {
 				others = append(others, ref)
 			}
 		}
-		if s.foreign(journal) {
+		lane := s.lanes.byJournal(journal)
+		if s.cluster != nil && (lane == nil || lane.adopted) {
 			s.cluster.Discharged(journal, e.id, sequences)
-		} else {
+		}
+		if s.cluster == nil || lane != nil {
 			s.ingressOf(journal).send(discharged{e.handle, sequences})
 		}
 		refs = others

@@ -68,12 +68,13 @@ func TestRetryScheduleOverRestarts(t *testing.T) {
 					time.Sleep(8*time.Second + 30*time.Minute)
 				}
 				want := []time.Duration{10 * time.Second, 36600 * time.Millisecond, 134 * time.Second, 491 * time.Second, 1800 * time.Second}
-				if got := len(w.sent); got != 6 {
+				sent := w.attempts()
+				if got := len(sent); got != 6 {
 					t.Fatalf("attempts = %d, want 6", got)
 				}
 				if tt.end == nil {
 					for n, delay := range want {
-						got := w.sent[n+1].Sub(w.sent[n])
+						got := sent[n+1].Sub(sent[n])
 						if got < delay-delay/10 || got > delay+delay/10 {
 							t.Errorf("delay %d = %v, want %v ± 10 %%", n+1, got, delay)
 						}

@@ -3,6 +3,7 @@ package actors_test
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -162,6 +163,13 @@ func (w *world) count(sub engine.SubscriptionID, event string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.received[pair{sub, event}]
+}
+
+// attempts are the moments of all attempts so far.
+func (w *world) attempts() []time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.sent)
 }
 
 // answer says how the receivers behave from now on.

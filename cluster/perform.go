@@ -198,7 +198,7 @@ func (n *Node) keepCustody() {
 func (n *Node) adopt(e protocol.Adopt) {
 	journal, err := n.options.Disk.OpenCopy(e.Journal.ID)
 	if err == nil {
-		err = n.actors.Adopt(journal, e.Journal, e.Release, e.State)
+		err = n.actors.Adopt(journal, e)
 	}
 	if err != nil {
 		n.options.Logger.Error("journal could not be adopted", "origin", string(e.Journal.Origin), "lane", e.Journal.Lane, "error", err)

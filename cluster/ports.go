@@ -47,7 +47,7 @@ type Actors interface {
 	// Changed tells that other versions of subscriptions are in force.
 	Changed(ids []engine.SubscriptionID)
 	// Adopt goes on with a journal. It waits for the disk.
-	Adopt(journal engine.Journal, ref protocol.JournalRef, release uint64, account []byte) error
+	Adopt(journal engine.Journal, how protocol.Adopt) error
 	Relinquish(journal engine.JournalID)
 }
 

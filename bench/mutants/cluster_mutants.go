@@ -118,8 +118,8 @@ var clusterMutants = []mutant{
 		wants: []check.Rule{simLast, simLost},
 		edits: []edit{{
 			file: "cluster/protocol/custody.go",
-			old:  "c.member.emit(Adopt{Journal: copied.ref, Release: copied.release, State: copied.state})",
-			new:  "c.member.emit(Adopt{Journal: copied.ref, Release: copied.synced, State: copied.state})",
+			old:  "Journal: copied.ref, Release: copied.release, State: copied.state,",
+			new:  "Journal: copied.ref, Release: copied.synced, State: copied.state,",
 		}},
 	},
 	{

@@ -178,6 +178,10 @@ func (l *life) adopt(e protocol.Adopt) {
 				return !known
 			})
 		}
+		subs = slices.DeleteFunc(subs, func(id engine.SubscriptionID) bool {
+			_, settled := slices.BinarySearch(e.Settled[id], sequence)
+			return settled
+		})
 		a.routed = sequence
 		a.route(sequence, r, subs)
 	}

@@ -256,7 +256,10 @@ func (c *custody) adopt(copied *replica) {
 	c.keeping[copied.ref.ID] = true
 	c.dirty = true
 	c.member.replication.keep(copied.ref, copied.release, copied.synced-1, copied.state)
-	c.member.emit(Adopt{Journal: copied.ref, Release: copied.release, State: copied.state})
+	c.member.emit(Adopt{
+		Journal: copied.ref, Release: copied.release, State: copied.state,
+		Settled: c.member.routing.settledHere(copied.ref.ID, copied.release),
+	})
 }
 
 func (c *custody) relinquish(id engine.JournalID) {

@@ -47,11 +47,13 @@ type (
 		Through uint64
 	}
 	// Adopt makes this member the keeper of a journal that it has a copy of: what is
-	// undischarged, by State, is routed again.
+	// undischarged, by State, is routed again, but for what has ended here, whether or not
+	// State knows.
 	Adopt struct {
 		Journal JournalRef
 		Release uint64
 		State   []byte
+		Settled map[engine.SubscriptionID][]uint64 // ascending
 	}
 	// Relinquish ends Adopt: another member keeps the journal. The copy stays.
 	Relinquish struct{ Journal engine.JournalID }

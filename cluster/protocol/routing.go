@@ -263,6 +263,20 @@ func (r *routing) returned(p pairs, sequences []uint64, busy bool) {
 	}
 }
 
+// settledHere gives what is remembered of a journal, from a sequence on.
+func (r *routing) settledHere(journal engine.JournalID, from uint64) map[engine.SubscriptionID][]uint64 {
+	settled := make(map[engine.SubscriptionID][]uint64)
+	for _, s := range r.order {
+		if s.journal == journal && s.sequence >= from {
+			settled[s.subscription] = append(settled[s.subscription], s.sequence)
+		}
+	}
+	for _, sequences := range settled {
+		slices.Sort(sequences)
+	}
+	return settled
+}
+
 func (r *routing) remember(s settledPair) {
 	if r.remembered[s] {
 		return

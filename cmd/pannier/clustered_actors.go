@@ -79,17 +79,18 @@ func (a clusterActors) Changed(ids []engine.SubscriptionID) {
 }
 
 // Adopt implements cluster.Actors.
-func (a clusterActors) Adopt(journal engine.Journal, ref protocol.JournalRef, release uint64, account []byte) error {
+func (a clusterActors) Adopt(journal engine.Journal, how protocol.Adopt) error {
+	ref, release := how.Journal, how.Release
 	mark := engine.Watermark{Journal: ref.ID, Sequence: release, Routed: release - 1, OpenThrough: release - 1}
 	var cursors []engine.Cursor
-	if len(account) > 0 {
+	if len(how.State) > 0 {
 		var err error
-		if mark, cursors, err = storage.DecodeAccount(account); err != nil {
+		if mark, cursors, err = storage.DecodeAccount(how.State); err != nil {
 			return err
 		}
 	}
 	return a.member.system.Adopt(actors.Adoption{
-		Name: fmt.Sprintf("%s@%016x", ref.Lane, uint64(ref.ID)), Journal: journal, Mark: mark, Cursors: cursors,
+		Name: fmt.Sprintf("%s@%016x", ref.Lane, uint64(ref.ID)), Journal: journal, Mark: mark, Cursors: cursors, Settled: how.Settled,
 		Foreign: string(ref.Origin) != a.member.folder.Member(),
 	})
 }

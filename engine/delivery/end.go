@@ -87,6 +87,9 @@ func (m *Machine) deliver(f *flight) {
 		m.drop(f)
 		return
 	}
+	if f.outlived {
+		m.arrived[f.key.Event] = true
+	}
 	m.discharge(f)
 }
 

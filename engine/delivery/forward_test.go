@@ -171,6 +171,42 @@ func TestHandedOutTwice(t *testing.T) {
 	}
 }
 
+// TestAttemptThatOutlivesItsLane: while an attempt is under way its journal gets another keeper,
+// who hands the event out again; it comes into its turn after the attempt has ended.
+func TestAttemptThatOutlivesItsLane(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		outcome   engine.Outcome
+		attempts  int
+		discharge int
+	}{
+		{"arrived", engine.OutcomeSuccess, 0, 1},
+		{"cut off", engine.OutcomeInterrupted, 1, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sub := subscription()
+			sub.MaxInFlight = 1
+			r := newRig(sub)
+			r.inbox.put(r.now, 1)
+			attempt := r.step().Attempts[0]
+			r.DropLane(journal)
+			r.Lane(journal, 1, nil)
+			r.inbox.put(r.now, 1)
+			r.step()
+			r.Ended(attempt.Key, attempt.Event, engine.Result{Outcome: tt.outcome}, r.now)
+			r.Flush()
+			for n, want := range []int{tt.discharge, 0} { // the second time it is forgotten
+				out := r.step()
+				if len(out.Discharged) != want || (n == 0 && len(out.Attempts) != tt.attempts) {
+					t.Errorf("look %d: attempts %v, discharged %v, want %d and %d", n, out.Attempts, out.Discharged, tt.attempts, want)
+				}
+			}
+		})
+	}
+}
+
 // TestMergeAndForget: the records that other members wrote are attempted, the ones they settled
 // are not.
 func TestMergeAndForget(t *testing.T) {

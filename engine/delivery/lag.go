@@ -59,7 +59,7 @@ func (m *Machine) ReadDone(read Read, events []*engine.Event, next uint64, end b
 	}
 	s.next = max(s.next, next)
 	for _, event := range events {
-		if s.wasSkipped(event.Ref.Sequence) || m.known(event) {
+		if s.wasSkipped(event.Ref.Sequence) || m.known(event) || m.arrived[event.Ref] {
 			l.settledCount++
 			continue
 		}

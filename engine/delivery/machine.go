@@ -69,6 +69,9 @@ type Machine struct {
 	turn    int // whose turn it is to start work: 0 the retries, then the lanes
 	flights map[engine.EventRef]*flight
 	retries retries
+	// arrived are first attempts that outlived their lane and were successful: the next keeper of
+	// the journal may hand their events out again.
+	arrived map[engine.EventRef]bool
 	// retryFlights counts the flights that came from the retries, keptFlights those that have a
 	// retry record.
 	retryFlights, keptFlights int
@@ -109,15 +112,17 @@ type lane struct {
 
 // flight is a delivery whose attempt is under way.
 type flight struct {
-	key     engine.DeliveryKey
-	event   *engine.Event // nil: the driver fetches it
-	record  engine.RetryRecord
-	lane    *lane // of a first attempt; nil for a retry
-	live    bool  // came by mailbox
-	kept    bool  // its retry record is on disk or on its way
-	probe   bool
-	since   time.Time // in memory: the wait in the mailbox counts for SpillAfter
-	started time.Time
+	key    engine.DeliveryKey
+	event  *engine.Event // nil: the driver fetches it
+	record engine.RetryRecord
+	lane   *lane // of a first attempt; nil for a retry
+	live   bool  // came by mailbox
+	kept   bool  // its retry record is on disk or on its way
+	probe  bool
+	// outlived tells that its lane was dropped since it began.
+	outlived bool
+	since    time.Time // in memory: the wait in the mailbox counts for SpillAfter
+	started  time.Time
 }
 
 // Effects is what a driver must do after a call. Writes form one atomic group.
@@ -182,7 +187,7 @@ func New(o Options, now time.Time) *Machine {
 	m := &Machine{
 		sub: o.Subscription, mailbox: o.Mailbox, random: o.Random, watermark: o.Watermark,
 		quarantined: o.Quarantined, carry: o.Carry,
-		flights: make(map[engine.EventRef]*flight),
+		flights: make(map[engine.EventRef]*flight), arrived: make(map[engine.EventRef]bool),
 		records: o.Queue.Records, oldestMilli: o.Queue.OldestMilli,
 		loaded:  o.Queue.Records == 0,
 		circuit: Circuit{CircuitState: clampCircuit(o.Queue.Circuit, now)},
@@ -215,11 +220,13 @@ func (m *Machine) Lane(journal engine.JournalID, share float64, waiting []engine
 
 // DropLane forgets a lane: its journal has another keeper, who hears how hand-outs end.
 func (m *Machine) DropLane(journal engine.JournalID) {
-	if m.forward != nil {
-		for ref, f := range m.flights {
-			if ref.Journal == journal {
-				m.land(f)
-			}
+	for ref, f := range m.flights {
+		switch {
+		case ref.Journal != journal:
+		case m.forward != nil:
+			m.land(f)
+		case f.live:
+			f.outlived = true
 		}
 	}
 	m.lanes = slices.DeleteFunc(m.lanes, func(l *lane) bool { return l.journal == journal })

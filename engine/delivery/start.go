@@ -102,6 +102,11 @@ func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
 		m.again(event)
 		return true
 	}
+	if m.arrived[event.Ref] {
+		delete(m.arrived, event.Ref)
+		m.out.Discharged = append(m.out.Discharged, event.Ref)
+		return true
+	}
 	if since.IsZero() {
 		since = now // it came between the two looks
 	}
