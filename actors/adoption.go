@@ -96,6 +96,7 @@ func (s *System) adoptedLane(a Adoption) *ingress {
 		windowShare: 1, maxInFlight: defaultMaxInFlight, journal: a.Journal, settled: a.Settled,
 	}
 	lane.setTopics(config.Topics)
+	lane.totals.carry(a.Mark.Totals)
 	return lane
 }
 

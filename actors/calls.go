@@ -73,11 +73,12 @@ func (s *System) Look(ctx context.Context, id engine.SubscriptionID) (engine.Sub
 
 // noteOldestRecord takes retry records that are not in memory into account for OldestMilli.
 func (e *entry) noteOldestRecord(work *engine.SubscriptionWork) {
+	if work.OldestMilli != 0 || e.waitingRecords() == 0 {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if work.OldestMilli == 0 && e.counts.records > 0 {
-		work.OldestMilli = e.queue.OldestMilli
-	}
+	work.OldestMilli = e.queue.OldestMilli
 }
 
 // describe adds what the entry itself knows: the mailboxes and the cursors.
@@ -90,10 +91,22 @@ func (e *entry) describe(work *engine.SubscriptionWork) {
 	}
 }
 
+// waitingRecords counts the retry records that are not under way. They are the owner's: another
+// member has the count of a time when it was that, or of the records that it keeps for it.
+func (e *entry) waitingRecords() int64 {
+	if !e.system.owns(e.id) {
+		return 0
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return int64(max(0, e.counts.records))
+}
+
 // pending counts the deliveries that are not settled.
 func (e *entry) pending() int64 {
+	n := e.waitingRecords()
 	e.mu.Lock()
-	n := int64(max(0, e.counts.records) + max(0, e.counts.flights))
+	n += int64(max(0, e.counts.flights))
 	e.mu.Unlock()
 	for _, s := range e.allSlots() {
 		queued, behind := s.counts()

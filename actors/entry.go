@@ -233,5 +233,4 @@ func (e *entry) reportCounts(c counts, oldestDue dueRecord) {
 	e.mu.Unlock()
 	e.system.totals.flights.Add(int64(c.flights - before.flights))
 	e.system.totals.out.Add(int64(c.out - before.out))
-	e.system.totals.records.Add(int64(c.records - before.records))
 }

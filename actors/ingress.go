@@ -164,6 +164,8 @@ func (i *ingress) Receive(ctx actor.Context) {
 		i.checkpoint(nil, m.done)
 	case absorb:
 		i.totals.add(m.totals)
+		i.system.totals.dead.Add(m.totals.Dead)
+		i.system.totals.discarded.Add(m.totals.Discarded)
 		i.checkpoint(m.gone, m.done)
 	}
 }

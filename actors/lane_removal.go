@@ -34,19 +34,19 @@ func (s *System) removeLane(lane *ingress) {
 		e.dropSlot(lane.id)
 	}
 	s.root.Stop(lane.pid.Load())
-	if lane.adopted {
-		s.cluster.Finished(lane.id)
-		s.write([]engine.Write{engine.DropWatermark{Journal: lane.id}}, func() {})
-		return
+	gone := []engine.Write{engine.DropWatermark{Journal: lane.id}}
+	if !lane.adopted {
+		gone = append(gone, engine.DropLane{Name: lane.name})
 	}
 	done := make(chan struct{})
-	s.lanes.byName(engine.SharedLane).send(absorb{
-		totals: lane.totals.all(), done: done,
-		gone: []engine.Write{engine.DropLane{Name: lane.name}, engine.DropWatermark{Journal: lane.id}},
-	})
+	s.lanes.byName(engine.SharedLane).send(absorb{totals: lane.totals.all(), gone: gone, done: done})
 	select {
 	case <-done:
 	case <-s.stopped:
+		return
+	}
+	if lane.adopted {
+		s.cluster.Finished(lane.id)
 		return
 	}
 	err := lane.journal.Close()

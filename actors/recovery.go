@@ -20,7 +20,6 @@ func (s *System) restore(snapshot *engine.Snapshot) {
 		if e := s.entryOf(q.Subscription); e != nil {
 			e.queue = q
 			e.counts.records = q.Records
-			s.totals.records.Add(int64(q.Records))
 		}
 		ending(q.Subscription).records = true
 	}

@@ -246,7 +246,12 @@ func (a *subscriptionActor) embedAll() (embedded func()) {
 func (a *subscriptionActor) takeChanges() {
 	for _, s := range a.entry.allSlots() {
 		if s.foreign() && a.machine.Forwards() {
-			continue // what comes for the owner is given back
+			// It waits for the actor of an owner; where there will be none it is given back, or two
+			// members that own the subscription in turns may wait for each other.
+			if !a.system.owns(a.entry.id) {
+				a.giveBack(s, false)
+			}
+			continue
 		}
 		if !a.machine.HasLane(s.journal) {
 			// The slot's ranges hold the changes already.

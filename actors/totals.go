@@ -16,7 +16,6 @@ import (
 type totals struct {
 	dead      atomic.Int64
 	discarded atomic.Int64 // pending or dead when their subscription was deleted
-	records   atomic.Int64 // retry records that are not under way
 	flights   atomic.Int64
 	out       atomic.Int64 // hand-outs to the members that own the subscriptions
 }
@@ -25,6 +24,9 @@ type totals struct {
 // with the lane's own watermark, so that what recovery counts again is what they lack.
 type laneTotals struct {
 	accepted, matched, retried atomic.Uint64
+	// dead and discarded are what the member that wrote an adopted journal had counted. They are
+	// set once.
+	dead, discarded int64
 	// beyond are the events that were counted and lie beyond the frontier: recovery counts
 	// them again. Owned by the ingress actor.
 	beyond []countedEvent
@@ -54,6 +56,7 @@ func (t *laneTotals) passed(frontier uint64) {
 func (t *laneTotals) all() engine.Totals {
 	return engine.Totals{
 		Accepted: t.accepted.Load(), Matched: t.matched.Load(), Retried: t.retried.Load(),
+		Dead: t.dead, Discarded: t.discarded,
 	}
 }
 
@@ -73,6 +76,12 @@ func (t *laneTotals) add(kept engine.Totals) {
 	t.accepted.Add(kept.Accepted)
 	t.matched.Add(kept.Matched)
 	t.retried.Add(kept.Retried)
+}
+
+// carry goes on with the counts of an adopted journal, which leave with it again.
+func (t *laneTotals) carry(kept engine.Totals) {
+	t.add(kept)
+	t.dead, t.discarded = kept.Dead, kept.Discarded
 }
 
 // note counts and logs the end of an attempt.
@@ -109,18 +118,21 @@ func (s *System) noteInsert(record engine.RetryRecord) {
 func (s *System) kept(lane *ingress) engine.Totals {
 	kept := lane.totals.toFrontier()
 	if lane.name == engine.SharedLane {
-		kept.Dead = uint64(max(0, s.totals.dead.Load()))
-		kept.Discarded = uint64(max(0, s.totals.discarded.Load()))
+		kept.Dead, kept.Discarded = s.totals.dead.Load(), s.totals.discarded.Load()
 	}
 	return kept
 }
 
 // restoreTotals continues the counts of the earlier boots: dead are the dead letters that
-// are still kept, which is less than there were once some are too old.
+// are still kept, which is less than there were once some are too old. In a cluster the counts
+// are in the accounts of the journals and come with adoption.
 func (s *System) restoreTotals(marks []engine.Watermark, dead int64) {
+	if s.cluster != nil {
+		return
+	}
 	for _, mark := range marks {
-		dead = max(dead, int64(mark.Totals.Dead))            //nolint:gosec // far below 2^63
-		s.totals.discarded.Add(int64(mark.Totals.Discarded)) //nolint:gosec // far below 2^63
+		dead = max(dead, mark.Totals.Dead)
+		s.totals.discarded.Add(mark.Totals.Discarded)
 	}
 	s.totals.dead.Store(dead)
 }
@@ -128,22 +140,32 @@ func (s *System) restoreTotals(marks []engine.Watermark, dead int64) {
 // Undischarged counts what this member's journals wait for, and the attempts under way.
 func (s *System) Undischarged() uint64 {
 	pending := s.Stats().Pending
-	return pending - min(pending, uint64(max(0, s.totals.records.Load()))) + uint64(max(0, s.totals.out.Load()))
+	return pending - min(pending, uint64(s.RetryRecords())) + uint64(max(0, s.totals.out.Load())) //nolint:gosec // not negative
 }
 
-// Discarded counts the deliveries whose subscriptions were deleted.
-func (s *System) Discarded() uint64 { return uint64(max(0, s.totals.discarded.Load())) }
+// Ended counts the dead letters, and the deliveries whose subscriptions were deleted. In a cluster
+// only the sums over all members mean something: one may take off what another has counted.
+func (s *System) Ended() (dead, discarded int64) {
+	dead, discarded = s.totals.dead.Load(), s.totals.discarded.Load()
+	for _, lane := range s.lanes.all() {
+		dead += lane.totals.dead
+		discarded += lane.totals.discarded
+	}
+	return dead, discarded
+}
 
 // Stats implements engine.Deliveries.
 func (s *System) Stats() engine.StatsView {
-	view := engine.StatsView{Dead: uint64(max(0, s.totals.dead.Load()))}
+	dead, discarded := s.Ended()
+	view := engine.StatsView{Dead: uint64(max(0, dead))}
 	for _, lane := range s.lanes.all() {
 		view.Accepted += lane.totals.accepted.Load()
 		view.Matched += lane.totals.matched.Load()
 		view.Retried += lane.totals.retried.Load()
 	}
-	waiting := max(0, s.totals.records.Load())
+	waiting := int64(0)
 	for _, e := range s.registry.all() {
+		waiting += e.waitingRecords()
 		for _, slot := range e.allSlots() {
 			queued, behind := slot.counts()
 			waiting += int64(queued) + int64(behind) //nolint:gosec // far below 2^63
@@ -152,7 +174,7 @@ func (s *System) Stats() engine.StatsView {
 	view.Waiting = uint64(waiting)
 	view.Attempting = uint64(max(0, s.totals.flights.Load()))
 	view.Pending = view.Waiting + view.Attempting
-	others := view.Pending + view.Dead + uint64(max(0, s.totals.discarded.Load()))
+	others := view.Pending + view.Dead + uint64(max(0, discarded))
 	view.Delivered = view.Matched - min(view.Matched, others)
 	return view
 }

@@ -165,4 +165,9 @@ func (s *System) OpenCircuits() int {
 }
 
 // RetryRecords counts the deliveries that wait for another attempt.
-func (s *System) RetryRecords() int64 { return max(0, s.totals.records.Load()) }
+func (s *System) RetryRecords() (n int64) {
+	for _, e := range s.registry.all() {
+		n += e.waitingRecords()
+	}
+	return n
+}

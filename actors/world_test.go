@@ -27,8 +27,11 @@ type world struct {
 	fatal   func(error)
 	// writeTakes is how long the state takes to call a write done.
 	writeTakes time.Duration
-	// cluster is the other members, as a life sees them; nil: it runs alone.
+	// cluster is the other members, as a life sees them; nil: it runs alone. A life of a cluster
+	// has journals of its own.
 	cluster engine.Cluster
+	// written hears of every write; it may be nil.
+	written func([]engine.Write)
 	// crashAfter tells that nothing after this write becomes durable.
 	crashAfter func([]engine.Write) bool
 
@@ -93,6 +96,9 @@ func (w *world) boot() *life {
 	snapshot, err := w.state.Load(context.Background())
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.cluster != nil {
+		snapshot.Lanes = nil
 	}
 	l.table = engine.NewTable(snapshot.Versions)
 	recent, dropped := engine.NewRecent(), engine.NewDroppedBatches(snapshot.Dropped)
@@ -246,6 +252,9 @@ func (s fencedState) Write(changes []engine.Write, done func()) error {
 		done = func() { time.AfterFunc(takes, now) }
 	}
 	err := s.MemoryState.Write(changes, done)
+	if s.life.world.written != nil {
+		s.life.world.written(changes)
+	}
 	if crash := s.life.world.crashAfter; crash != nil && crash(changes) {
 		s.life.dead.Store(true)
 	}

@@ -190,11 +190,12 @@ type OpenPairs struct {
 
 // Totals are the counts behind /v1/stats.
 type Totals struct {
-	Accepted  uint64
-	Matched   uint64
-	Retried   uint64
-	Dead      uint64
-	Discarded uint64 // pending or dead when their subscription was deleted
+	Accepted uint64
+	Matched  uint64
+	Retried  uint64
+	// Dead and Discarded are below zero where a member of a cluster took off what another counted.
+	Dead      int64
+	Discarded int64 // pending or dead when their subscription was deleted
 }
 
 // Expired is a stretch of a journal whose events left the retention before they were

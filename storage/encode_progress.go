@@ -82,8 +82,8 @@ func encodeWatermark(m engine.Watermark) []byte {
 	w.uint(m.Totals.Accepted)
 	w.uint(m.Totals.Matched)
 	w.uint(m.Totals.Retried)
-	w.uint(m.Totals.Dead)
-	w.uint(m.Totals.Discarded)
+	w.uint(unsigned(m.Totals.Dead))
+	w.uint(unsigned(m.Totals.Discarded))
 	return w.b
 }
 
@@ -112,8 +112,8 @@ func decodeWatermark(journal engine.JournalID, value []byte) (engine.Watermark, 
 		Accepted:  r.uint(),
 		Matched:   r.uint(),
 		Retried:   r.uint(),
-		Dead:      r.uint(),
-		Discarded: r.uint(),
+		Dead:      signed(r.uint()),
+		Discarded: signed(r.uint()),
 	}
 	return m, r.end()
 }

@@ -237,7 +237,7 @@ func drawWatermark(t *rapid.T) engine.Watermark {
 		Journal: 7, Sequence: drawNumber(t), Routed: drawNumber(t), Synced: drawNumber(t),
 		OpenThrough: drawNumber(t), Open: drawList(t, 3, drawOpenPairs), Released: drawList(t, 5, drawNumber),
 		Totals: engine.Totals{
-			Accepted: drawNumber(t), Matched: drawNumber(t), Retried: drawNumber(t), Dead: drawNumber(t), Discarded: drawNumber(t),
+			Accepted: drawNumber(t), Matched: drawNumber(t), Retried: drawNumber(t), Dead: signed(drawNumber(t)), Discarded: signed(drawNumber(t)),
 		},
 	}
 }

@@ -39,7 +39,7 @@ type (
 	// memberTotals are the totals of one member.
 	memberTotals struct {
 		Stats           engine.StatsView
-		Discarded       uint64
+		Dead, Discarded int64 // see actors.System.Ended
 		UnderReplicated int
 		Lag             map[placement.MemberID]uint64
 	}
@@ -74,7 +74,8 @@ type (
 func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, error) {
 	return map[string]func(context.Context, []byte) ([]byte, error){
 		callStats: answering(func(context.Context, all) (memberTotals, error) {
-			return memberTotals{c.member.system.Stats(), c.member.system.Discarded(), c.node.UnderReplicated(), c.node.Lag()}, nil
+			dead, discarded := c.member.system.Ended()
+			return memberTotals{c.member.system.Stats(), dead, discarded, c.node.UnderReplicated(), c.node.Lag()}, nil
 		}),
 		callLook: answering(func(ctx context.Context, id engine.SubscriptionID) (engine.SubscriptionWork, error) {
 			return c.member.system.Look(ctx, id)

@@ -68,18 +68,13 @@ func (g gathered) Insert(ctx context.Context, record engine.RetryRecord, with []
 		return g.System.Insert(ctx, record, with)
 	}
 	request := insertRequest{Record: record}
-	var rest []engine.Write
-	for _, w := range with {
+	for _, w := range with { // how far a replay has come is the owner's to say
 		if dead, again := w.(engine.DropDeadLetter); again {
 			request.Dead = &dead
-		} else {
-			rest = append(rest, w)
 		}
 	}
-	if _, err := ask[all](ctx, g.cluster, owner, callInsert, request); err != nil {
-		return err
-	}
-	return g.cluster.member.state.Write(rest, func() {})
+	_, err := ask[all](ctx, g.cluster, owner, callInsert, request)
+	return err
 }
 
 // insertHere answers callInsert.
@@ -114,18 +109,19 @@ func addWork(work *engine.SubscriptionWork, theirs engine.SubscriptionWork) {
 // Stats implements engine.Deliveries: the totals of every member that answers.
 func (g gathered) Stats() (sum engine.StatsView) {
 	answers, _ := askAll[memberTotals](context.Background(), g.cluster, callStats, all(true))
-	var discarded uint64
+	var dead, discarded int64
 	for _, totals := range answers {
 		sum.Accepted += totals.Stats.Accepted
 		sum.Matched += totals.Stats.Matched
 		sum.Retried += totals.Stats.Retried
-		sum.Dead += totals.Stats.Dead
+		dead += totals.Dead
 		sum.Pending += totals.Stats.Pending
 		sum.Waiting += totals.Stats.Waiting
 		sum.Attempting += totals.Stats.Attempting
 		discarded += totals.Discarded
 	}
 	// Matched counts where the event was accepted, the rest where it ends.
-	sum.Delivered = sum.Matched - min(sum.Matched, sum.Pending+sum.Dead+discarded)
+	sum.Dead = uint64(max(0, dead))
+	sum.Delivered = sum.Matched - min(sum.Matched, sum.Pending+sum.Dead+uint64(max(0, discarded)))
 	return sum
 }
