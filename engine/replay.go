@@ -9,19 +9,24 @@ import (
 )
 
 const (
-	// maxReplays bounds the replays under way on this member.
+	// maxReplays bounds the replays that this member takes at once; those that it goes on with
+	// for another were taken within that one's bound.
 	maxReplays = 64
 	// replayBacklog is how many records a replay lets wait in its subscription at once.
 	replayBacklog = 500
 	replayPoll    = 100 * time.Millisecond
+	// replayPause is how long a replay rests when a member of the cluster does not answer.
+	replayPause = time.Second
 )
 
-// replays carries replays on: each is a durable order that survives a restart. Safe for
-// concurrent use.
+// replays carries replays on: each is a durable order that survives a restart. In a cluster the
+// owner of the subscription does, and whoever becomes that goes on where it had come to. Safe
+// for concurrent use.
 type replays struct {
 	engine *Engine
 	mu     sync.Mutex
 	active map[string]context.CancelFunc
+	closed bool
 	wait   sync.WaitGroup
 	resume []Replay
 }
@@ -30,17 +35,38 @@ func newReplays(e *Engine, stored []Replay) *replays {
 	return &replays{engine: e, active: make(map[string]context.CancelFunc), resume: stored}
 }
 
-// Resume carries on the replays of an earlier boot.
+// Resume carries on the replays of an earlier boot. In a cluster GoOn does, with those of the
+// subscriptions that this member owns.
 func (e *Engine) Resume() {
 	for _, r := range e.replays.resume {
-		e.replays.start(r)
+		if e.cluster == nil {
+			e.replays.start(r)
+		}
 	}
 	e.replays.resume = nil
+}
+
+// GoOn carries a replay on that another member has begun, unless it is under way here.
+func (e *Engine) GoOn(r Replay) { e.replays.start(r) }
+
+// Ended stops a replay that has ended on another member.
+func (e *Engine) Ended(id string) {
+	e.replays.mu.Lock()
+	defer e.replays.mu.Unlock()
+	if cancel := e.replays.active[id]; cancel != nil {
+		cancel()
+	}
+}
+
+// owns tells whether this member makes the attempts of a subscription.
+func (e *Engine) owns(id SubscriptionID) bool {
+	return e.cluster == nil || e.cluster.Owner(id) == e.member.ID
 }
 
 // Close stops the replays; they go on after the next start.
 func (e *Engine) Close() {
 	e.replays.mu.Lock()
+	e.replays.closed = true
 	for _, cancel := range e.replays.active {
 		cancel()
 	}
@@ -176,59 +202,97 @@ func (r *replays) room() bool {
 func (r *replays) start(replay Replay) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, begun := r.active[replay.ID]; begun || r.closed {
+		cancel()
+		return
+	}
 	r.active[replay.ID] = cancel
-	r.mu.Unlock()
 	r.wait.Go(func() {
 		defer cancel()
-		r.run(ctx, replay)
-		r.mu.Lock()
-		delete(r.active, replay.ID)
-		r.mu.Unlock()
+		for left := true; left; {
+			left = r.carry(ctx, &replay) && !r.hasLeft(replay)
+		}
 	})
 }
 
-// run turns what the replay covers into retry records with a fresh schedule, no faster than
-// the subscription settles them.
-func (r *replays) run(ctx context.Context, replay Replay) {
+// hasLeft forgets a replay that is with another owner, unless this member owns the subscription
+// again: GoOn may have found the replay under way.
+func (r *replays) hasLeft(replay Replay) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.engine.owns(replay.Subscription) && !r.closed {
+		return false
+	}
+	delete(r.active, replay.ID)
+	return true
+}
+
+// carry carries a replay on to its end, if nothing stops it: it goes on after the next start, or
+// with the next owner, which is what the result tells.
+func (r *replays) carry(ctx context.Context, replay *Replay) (left bool) {
 	e := r.engine
-	version, found := e.table.Get(replay.Subscription)
-	if found {
-		pace := newPace(replay.Rate)
-		err := e.replayItems(ctx, version, replay, func(item FeedItem, dead *DeadLetter) bool {
-			return pace.wait(ctx) && r.backlogRoom(ctx, replay.Subscription) && r.insert(ctx, &replay, item, dead)
-		})
-		if ctx.Err() != nil {
-			return // goes on after the next start
-		}
+	err := r.run(ctx, replay)
+	for ctx.Err() == nil && e.owns(replay.Subscription) && ErrorCode(err) == CodeUnavailable && sleep(ctx, replayPause) {
+		err = r.run(ctx, replay) // a member of the cluster did not answer
+	}
+	if ctx.Err() == nil && !e.owns(replay.Subscription) {
+		return true
+	}
+	if ctx.Err() == nil {
 		if err != nil {
 			e.logger.Error("replay ended early", "replay", replay.ID, "error", err)
 		}
+		if err := e.write(DropReplay{ID: replay.ID, Subscription: replay.Subscription}); err != nil {
+			e.logger.Error("replay could not be closed", "replay", replay.ID, "error", err)
+		}
 	}
-	if err := e.write(DropReplay{ID: replay.ID}); err != nil {
-		e.logger.Error("replay could not be closed", "replay", replay.ID, "error", err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.active, replay.ID)
+	return false
+}
+
+// run turns what the replay covers into retry records with a fresh schedule, no faster than
+// the subscription settles them, from where it has come to.
+func (r *replays) run(ctx context.Context, replay *Replay) (failed error) {
+	version, found := r.engine.table.Get(replay.Subscription)
+	if !found {
+		return nil
 	}
+	pace := newPace(replay.Rate)
+	err := r.engine.replayItems(ctx, version, *replay, func(item FeedItem, dead *DeadLetter) bool {
+		if !pace.wait(ctx) || !r.engine.owns(replay.Subscription) {
+			return false
+		}
+		if failed = r.backlogRoom(ctx, replay.Subscription); failed == nil {
+			failed = r.insert(ctx, replay, item, dead)
+		}
+		return failed == nil
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
 }
 
 // backlogRoom waits until the subscription has few enough records of its own.
-func (r *replays) backlogRoom(ctx context.Context, id SubscriptionID) bool {
+func (r *replays) backlogRoom(ctx context.Context, id SubscriptionID) error {
 	for {
 		work, err := r.engine.deliveries.Look(ctx, id)
-		if err != nil {
-			return false
-		}
-		if len(work.Due)+len(work.Attempting) < replayBacklog {
-			return true
+		if err != nil || len(work.Due)+len(work.Attempting) < replayBacklog {
+			return err
 		}
 		if !sleep(ctx, replayPoll) {
-			return false
+			return ctx.Err()
 		}
 	}
 }
 
 // insert makes one delivery due again. One that is under way already needs no replay.
-func (r *replays) insert(ctx context.Context, replay *Replay, item FeedItem, dead *DeadLetter) bool {
+func (r *replays) insert(ctx context.Context, replay *Replay, item FeedItem, dead *DeadLetter) error {
 	if item.Event == nil || item.Event.Data == nil {
-		return true // its body is gone
+		return nil // its body is gone
 	}
 	record := RetryRecord{
 		Subscription: replay.Subscription, Key: item.Event.Key(), Attempts: item.Delivery.Attempts, Due: ownEpoch,
@@ -237,14 +301,18 @@ func (r *replays) insert(ctx context.Context, replay *Replay, item FeedItem, dea
 	if r.engine.cluster != nil {
 		record.Body = item.Event // the journal may be another member's
 	}
-	replay.After = record.Key
-	with := []Write{PutReplay{Replay: *replay}}
+	next := *replay
+	next.After = record.Key
+	with := []Write{PutReplay{Replay: next}}
 	if dead != nil {
 		record.Body = dead.Event
 		with = append(with, DropDeadLetter{Subscription: replay.Subscription, Key: record.Key})
 	}
-	err := r.engine.deliveries.Insert(ctx, record, with)
-	return err == nil || ErrorCode(err) == CodeConflict
+	if err := r.engine.deliveries.Insert(ctx, record, with); err != nil && ErrorCode(err) != CodeConflict {
+		return err
+	}
+	*replay = next
+	return nil
 }
 
 // pace spaces out the deliveries of a replay.

@@ -58,7 +58,10 @@ type (
 	// PutReplay makes a replay durable, with how far it came.
 	PutReplay struct{ Replay }
 	// DropReplay ends a replay.
-	DropReplay struct{ ID string }
+	DropReplay struct {
+		ID           string
+		Subscription SubscriptionID
+	}
 	// PutDropped remembers a batch that recovery dropped because it was incomplete.
 	PutDropped struct{ Batch uint64 }
 )

@@ -16,9 +16,6 @@ import (
 // else away: a delivery that dies drops its retry record, one that is replayed drops its dead
 // letter.
 //
-// Replays are not told apart by subscription (engine.DropReplay has none), so they are among
-// the rest.
-//
 // Errors: too_large (see MaxSubscriptionIDBytes), writes of more than one subscription. It may
 // be called concurrently.
 func EntriesOf(writes []engine.Write) (entries []engine.Entry, rest []engine.Write, err error) {
@@ -55,6 +52,7 @@ type writtenRegister struct {
 	dead      *engine.DeadLetter
 	deadLater bool // dead was put after retry
 	queue     *engine.Queue
+	replay    *engine.Replay
 }
 
 func (r *writtenRegister) value() EntryValue {
@@ -64,7 +62,7 @@ func (r *writtenRegister) value() EntryValue {
 	case r.retry != nil:
 		return EntryValue{Retry: r.retry}
 	default:
-		return EntryValue{Dead: r.dead, Queue: r.queue}
+		return EntryValue{Dead: r.dead, Queue: r.queue, Replay: r.replay}
 	}
 }
 
@@ -85,6 +83,10 @@ func (g *entryGroup) take(write engine.Write) bool {
 		g.register(engine.EntryKey{Kind: engine.EntryQueue, Subscription: w.Subscription}).queue = &w.Queue
 	case engine.DropQueue:
 		g.register(engine.EntryKey{Kind: engine.EntryQueue, Subscription: w.Subscription}).queue = nil
+	case engine.PutReplay:
+		g.register(engine.EntryKey{Kind: engine.EntryReplay, Subscription: w.Subscription, Key: w.ID}).replay = &w.Replay
+	case engine.DropReplay:
+		g.register(engine.EntryKey{Kind: engine.EntryReplay, Subscription: w.Subscription, Key: w.ID}).replay = nil
 	default:
 		return false
 	}

@@ -55,14 +55,17 @@ func (d *shardDrop) resolve(view stateView) (changes []change, again bool, err e
 
 // RegisterAll gives every retry record, dead letter and queue that has no register one with
 // stamp, so that a folder of a single member can be one of a cluster; a delivery with both a
-// retry record and a dead letter keeps the retry record. Replays have none, as in EntriesOf.
+// retry record and a dead letter keeps the retry record; and every replay.
 // It works in bounded groups and can be repeated: what has a register keeps it. Errors:
 // unavailable (closed), that of ctx, damaged values. It may be called concurrently.
 func (k *keyedState) RegisterAll(ctx context.Context, stamp engine.Stamp) error {
-	for _, prefix := range []string{prefixRetryRecord, prefixDeadLetter, prefixQueue} {
+	for _, prefix := range []string{prefixRetryRecord, prefixDeadLetter, prefixQueue, prefixReplay} {
 		kind := engine.EntryDelivery
-		if prefix == prefixQueue {
+		switch prefix {
+		case prefixQueue:
 			kind = engine.EntryQueue
+		case prefixReplay:
+			kind = engine.EntryReplay
 		}
 		r := &registration{prefix: []byte(prefix), kind: kind, stamp: stamp}
 		for more := true; more; {
@@ -90,14 +93,14 @@ func (r *registration) step(ctx context.Context, k *keyedState) (more bool, err 
 	var changes []change
 	err = k.view(func(view stateView) error {
 		seen := 0
-		return view.scan(r.prefix, r.from, func(key, _ []byte) (bool, error) {
+		return view.scan(r.prefix, r.from, func(key, value []byte) (bool, error) {
 			if seen == registersStep {
 				more = true
 				return false, nil
 			}
 			seen++
 			r.from = append(append(r.from[:0], key...), 0)
-			register, err := r.register(key)
+			register, err := r.register(key, value)
 			if err != nil {
 				return false, err
 			}
@@ -115,7 +118,16 @@ func (r *registration) step(ctx context.Context, k *keyedState) (more bool, err 
 }
 
 // register names the register of what lies under a key.
-func (r *registration) register(key []byte) (engine.EntryKey, error) {
+func (r *registration) register(key, value []byte) (engine.EntryKey, error) {
+	if r.kind == engine.EntryReplay {
+		id := string(key[prefixBytes:])
+		replay, err := decodeReplay(id, value)
+		if err != nil {
+			return engine.EntryKey{}, err
+		}
+		register := engine.EntryKey{Kind: r.kind, Subscription: replay.Subscription, Key: id}
+		return register, checkEntryKey(register)
+	}
 	reader := newKeyReader(key)
 	reader.shard()
 	register := engine.EntryKey{Kind: r.kind, Subscription: reader.sub(), Key: reader.rest()}

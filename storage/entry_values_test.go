@@ -182,14 +182,24 @@ func TestEntriesOf(t *testing.T) {
 	}
 
 	replay := engine.PutReplay{Replay: engine.Replay{ID: "rpl_1", Subscription: "sub_a"}}
-	entries, rest, err := EntriesOf(writes(mark, queue, replay, retry(1), engine.DropReplay{ID: "rpl_1"}, dropRetry))
-	wantKeys := []engine.EntryKey{{Kind: engine.EntryQueue, Subscription: "sub_a"}, testDelivery}
+	dropReplay := engine.DropReplay{ID: "rpl_1", Subscription: "sub_a"}
+	entries, rest, err := EntriesOf(writes(mark, queue, replay, retry(1), dropReplay, dropRetry))
+	wantKeys := []engine.EntryKey{
+		{Kind: engine.EntryQueue, Subscription: "sub_a"}, {Kind: engine.EntryReplay, Subscription: "sub_a", Key: "rpl_1"}, testDelivery,
+	}
 	var keys []engine.EntryKey
 	for _, e := range entries {
 		keys = append(keys, e.EntryKey)
 	}
-	if err != nil || !reflect.DeepEqual(keys, wantKeys) || !reflect.DeepEqual(rest, writes(mark, replay, engine.DropReplay{ID: "rpl_1"})) {
+	if err != nil || !reflect.DeepEqual(keys, wantKeys) || !reflect.DeepEqual(rest, writes(mark)) {
 		t.Errorf("EntriesOf = %+v, %+v, %v", entries, rest, err)
+	}
+	entries, _, err = EntriesOf(writes(replay))
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("a replay: %+v, %v", entries, err)
+	}
+	if v, err := DecodeEntry(&entries[0]); err != nil || v.Replay == nil || !reflect.DeepEqual(*v.Replay, replay.Replay) {
+		t.Errorf("a replay comes back as %+v, %v", v.Replay, err)
 	}
 	entries, _, err = EntriesOf(writes(queue, engine.DropQueue{Subscription: "sub_a"}))
 	if err != nil || len(entries) != 1 || entries[0].Value != nil {

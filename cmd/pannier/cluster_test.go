@@ -200,6 +200,50 @@ func TestClusterDrains(t *testing.T) {
 	}
 	var view struct{ ID string }
 	c.members[2].get(&view, "subscriptions", gone)
+	c.awaitTotals(302)
+}
+
+// awaitTotals waits until every running member counts so many accepted events, and none pending:
+// the counts of journals go with whoever keeps them.
+func (c *testCluster) awaitTotals(accepted int) {
+	c.t.Helper()
+	for n, m := range c.members {
+		if m.server == nil {
+			continue
+		}
+		var stats struct{ Accepted, Pending int }
+		err := eventually(func() bool {
+			m.get(&stats, "stats")
+			return stats.Accepted == accepted && stats.Pending == 0
+		})
+		if err != nil {
+			c.t.Errorf("member %d counts %+v, want %d accepted and none pending", n, stats, accepted)
+		}
+	}
+}
+
+// TestReplayGoesOnWithTheNextOwner: the member that carries a replay out is stopped in the middle
+// of it.
+func TestReplayGoesOnWithTheNextOwner(t *testing.T) {
+	t.Parallel()
+	const events = 30
+	c := startTestCluster(t, 3, nil)
+	receiver := newTestReceiver(t, nil)
+	id, _ := c.members[0].subscribe(receiver.URL, subscriptionBody{}, "trip.created")
+	for range events {
+		c.members[0].send("trip.created", "1")
+	}
+	receiver.await(events)
+	order := []byte(`{"state": "all", "rate_per_second": 10}`)
+	c.members[0].call(call{method: http.MethodPost, path: pathOf("subscriptions", id, "replay"), body: order}, nil)
+	receiver.await(events + 3)
+	owner := c.members[0].server.member.cluster.Owner(engine.SubscriptionID(id))
+	at := slices.IndexFunc(c.members, func(m *testServer) bool { return m.server.member.folder.Member() == owner })
+	c.members[at].stop()
+	receiver.await(2 * events)
+	if got := len(receiver.got()); got > 2*events+1 {
+		t.Errorf("%d requests arrived, want %d, and one more where the end of the first part was not known", got, 2*events)
+	}
 }
 
 // TestTooFewMembersRefuseEvents: an event that cannot have its copies is refused, unless the

@@ -53,8 +53,8 @@ func (a clusterActors) Merged(entries []engine.Entry) {
 	})
 }
 
-// hear gives the timers among entries to their actors, and what they say of deliveries to
-// delivery.
+// hear gives the timers among entries to their actors, the replays to the engine, and what they
+// say of deliveries to delivery.
 func (a clusterActors) hear(entries []engine.Entry, delivery func(engine.SubscriptionID, storage.EntryValue)) {
 	for n := range entries {
 		value, err := storage.DecodeEntry(&entries[n])
@@ -63,6 +63,10 @@ func (a clusterActors) hear(entries []engine.Entry, delivery func(engine.Subscri
 			a.logger.Error("entry of the retry state could not be read", "subscription", string(entries[n].Subscription), "error", err)
 		case value.Queue != nil:
 			a.member.system.MergeQueue(*value.Queue)
+		case value.Replay != nil:
+			a.member.engine.GoOn(*value.Replay)
+		case entries[n].Kind == engine.EntryReplay:
+			a.member.engine.Ended(entries[n].Key)
 		case entries[n].Kind == engine.EntryDelivery:
 			delivery(entries[n].Subscription, value)
 		}

@@ -157,10 +157,11 @@ func entriesRegister(t *testing.T, state EntryState) {
 	for group := range slices.Chunk(all, 500) {
 		write(t, state, group...)
 	}
-	write(t, state, engine.PutReplay{Replay: engine.Replay{ID: "rpl_1", Subscription: sub}})
+	replay := engine.Replay{ID: "rpl_1", Subscription: sub}
+	write(t, state, engine.PutReplay{Replay: replay})
 	before := load(t, state)
 	registerAll(t, state, 7)
-	want := entriesOf(t, 7, all...)
+	want := append(entriesOf(t, 7, all...), replayOf(7, replay))
 	equal(t, "entries", listEntries(t, state, sub), want)
 	equal(t, "snapshot", load(t, state), before)
 	registerAll(t, state, 8)

@@ -165,7 +165,7 @@ func statePutDrop(t *testing.T, open OpenState) {
 		engine.DropVersion{Version: version}, engine.DropAPIKey{ID: "key_1"}, engine.DropLane{Name: "fast"},
 		engine.DropWatermark{Journal: 3}, engine.DropCursor{Subscription: "sub_a", Journal: 3},
 		engine.DropQueue{Subscription: "sub_a"}, engine.DropDoneMark{DoneMark: full.DoneMarks[0]},
-		engine.DropExpired{Expired: full.Expired[0]}, engine.DropReplay{ID: "rpl_1"},
+		engine.DropExpired{Expired: full.Expired[0]}, engine.DropReplay{ID: "rpl_1", Subscription: full.Replays[0].Subscription},
 		engine.DropDeadLetter{Subscription: "sub_a", Key: letter.Key},
 	)
 	equal(t, "after the drops", load(t, state), &engine.Snapshot{
