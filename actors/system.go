@@ -247,8 +247,11 @@ func (s *System) discharge(e *entry, refs []engine.EventRef) {
 		if s.cluster != nil && (lane == nil || lane.adopted) {
 			s.cluster.Discharged(journal, e.id, sequences)
 		}
-		if s.cluster == nil || lane != nil {
-			s.ingressOf(journal).send(discharged{e.handle, sequences})
+		if lane == nil && s.cluster == nil {
+			lane = s.lanes.byName(engine.SharedLane) // see ingressOf
+		}
+		if lane != nil {
+			lane.send(discharged{e.handle, sequences})
 		}
 		refs = others
 	}

@@ -88,6 +88,9 @@ func (m *Machine) deliver(f *flight) {
 		return
 	}
 	if f.outlived {
+		if m.arrived == nil {
+			m.arrived = make(map[engine.EventRef]bool)
+		}
 		m.arrived[f.key.Event] = true
 	}
 	m.discharge(f)

@@ -70,7 +70,8 @@ type Machine struct {
 	flights map[engine.EventRef]*flight
 	retries retries
 	// arrived are first attempts that outlived their lane and were successful: the next keeper of
-	// the journal may hand their events out again.
+	// the journal may hand their events out again. No more at each change than the window has;
+	// nil: none.
 	arrived map[engine.EventRef]bool
 	// retryFlights counts the flights that came from the retries, keptFlights those that have a
 	// retry record.
@@ -187,7 +188,7 @@ func New(o Options, now time.Time) *Machine {
 	m := &Machine{
 		sub: o.Subscription, mailbox: o.Mailbox, random: o.Random, watermark: o.Watermark,
 		quarantined: o.Quarantined, carry: o.Carry,
-		flights: make(map[engine.EventRef]*flight), arrived: make(map[engine.EventRef]bool),
+		flights: make(map[engine.EventRef]*flight),
 		records: o.Queue.Records, oldestMilli: o.Queue.OldestMilli,
 		loaded:  o.Queue.Records == 0,
 		circuit: Circuit{CircuitState: clampCircuit(o.Queue.Circuit, now)},
