@@ -33,6 +33,7 @@ func runServe(ctx context.Context, cfg Config, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
+	go limitMemory(ctx)
 	select {
 	case <-ctx.Done():
 		s.logger.Info("pannier is stopping", "within", stopTimeout.String())
