@@ -18,7 +18,7 @@ const (
 
 const (
 	// gatherFrom is how many records must have shared a sync for the next one to wait until
-	// three quarters as many are there, for gatherFor at most. Producers that wait for their
+	// seven eighths as many are there, for gatherFor at most. Producers that wait for their
 	// answers come back one after the other: the first of them would have a sync of its own,
 	// which writes the block at the end of the file once more.
 	gatherFrom = 16
@@ -176,7 +176,7 @@ func (j *Journal) commit(g group) error {
 	j.mu.Lock()
 	j.target = 0
 	if g.records >= gatherFrom {
-		j.target = g.records * 3 / 4
+		j.target = g.records * 7 / 8
 	}
 	j.spare = g.emptied()
 	j.mu.Unlock()

@@ -72,8 +72,8 @@ func TestASyncWaitsForMostOfTheLast(t *testing.T) {
 	}{
 		{"few", 15, 1, 0},
 		{"many, and one comes back", 16, 1, 2 * time.Millisecond},
-		{"many, and fewer than most come back", 16, 11, 2 * time.Millisecond},
-		{"many, and most come back", 16, 12, 0},
+		{"many, and fewer than most come back", 16, 13, 2 * time.Millisecond},
+		{"many, and most come back", 16, 14, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
