@@ -184,7 +184,7 @@ func drawRange(t *rapid.T) engine.Range {
 
 func drawEvent(t *rapid.T) *engine.Event {
 	return &engine.Event{
-		Ref: drawRef(t), ID: drawText(t), Topic: drawText(t), Tenant: drawText(t),
+		Ref: drawRef(t), ID: drawText(t), Topic: drawText(t), Tenant: rapid.OneOf(rapid.Just(engine.DefaultTenant), rapid.String()).Draw(t, "tenant"),
 		Timestamp: drawTime(t), AcceptedAt: drawTime(t), Data: drawBytes(t), Extensions: drawBytes(t),
 		TraceParent: drawText(t), TraceState: drawText(t), Revision: drawNumber(t),
 		Directed: engine.SubscriptionID(drawText(t)),

@@ -11,7 +11,7 @@ import (
 
 // The payload of a frame: version, kind, flags of an event, then the fields in a fixed
 // order. What the frame and the segment already say (sequence, journal) is left out, and so
-// is an id that only encodes them. A record has exactly one encoding.
+// are an id that only encodes them and the default tenant. A record has exactly one encoding.
 const (
 	recordVersion = 1
 
@@ -22,7 +22,8 @@ const (
 	flagID       = 1 << 1 // the id is written out
 	flagBodyGone = 1 << 2 // a stub's event: neither data nor extensions
 	flagTrace    = 1 << 3 // the traceparent is packed
-	knownFlags   = flagGivenID | flagID | flagBodyGone | flagTrace
+	flagDefault  = 1 << 4 // the tenant is the default one, and left out
+	knownFlags   = flagGivenID | flagID | flagBodyGone | flagTrace | flagDefault
 )
 
 // recordOverhead bounds what a payload holds beside the bytes of its texts.
@@ -87,6 +88,9 @@ func appendEvent(w *valueWriter, e *engine.Event, bodyGone bool) {
 	if bodyGone {
 		flags |= flagBodyGone
 	}
+	if e.Tenant == engine.DefaultTenant {
+		flags |= flagDefault
+	}
 	trace, packed := packTrace(e.TraceParent)
 	if packed {
 		flags |= flagTrace
@@ -97,7 +101,9 @@ func appendEvent(w *valueWriter, e *engine.Event, bodyGone bool) {
 		w.string(e.ID)
 	}
 	w.string(e.Topic)
-	w.string(e.Tenant)
+	if flags&flagDefault == 0 {
+		w.string(e.Tenant)
+	}
 	w.time(e.Timestamp)
 	if packed {
 		w.fixed(trace[:])
@@ -200,7 +206,12 @@ func readEvent(r *valueReader, ref engine.EventRef, e *engine.Event, head bool) 
 		}
 		e.ID = id
 	}
-	e.Topic, e.Tenant = r.sharedString(), r.sharedString()
+	e.Topic, e.Tenant = r.sharedString(), engine.DefaultTenant
+	if flags&flagDefault == 0 {
+		if e.Tenant = r.sharedString(); e.Tenant == engine.DefaultTenant {
+			r.fail("a tenant written out that need not be")
+		}
+	}
 	e.Timestamp = r.time()
 	e.TraceParent = readTrace(r, flags, head, text)
 	e.TraceState = text()

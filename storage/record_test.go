@@ -23,7 +23,7 @@ func recordSeeds() [][]byte {
 	}
 	traced := *event
 	traced.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	plain := &engine.Event{Ref: fuzzRef, ID: engine.EventID(fuzzRef), Topic: "a", AcceptedAt: at, Data: []byte("null")}
+	plain := &engine.Event{Ref: fuzzRef, ID: engine.EventID(fuzzRef), Topic: "a", Tenant: engine.DefaultTenant, AcceptedAt: at, Data: []byte("null")}
 	request := &engine.Request{
 		Key: "k", Digest: [32]byte{1}, Known: map[uint32]string{0: "a", 7: ""}, Batch: engine.BatchPart{ID: 9, Count: 2}, AcceptedAt: at,
 	}
