@@ -89,7 +89,9 @@ func newDuo(t *testing.T, prepare ...func(*world)) *duo {
 		s := &side{duo: d, index: n, world: newWorld(t)}
 		s.world.state = state
 		s.world.written = s.merge
+		d.mu.Lock()
 		d.sides[n] = s
+		d.mu.Unlock()
 		d.start(n, prepare...)
 	}
 	return d
@@ -258,12 +260,16 @@ func (d *duo) send(to *port, do func()) {
 
 // merge tells the other member what one wrote about deliveries.
 func (s *side) merge(changes []engine.Write) {
-	other := s.duo.sides[1-s.index]
-	if other == nil || other.port == nil {
-		return
+	s.duo.mu.Lock()
+	var to *port
+	if other := s.duo.sides[1-s.index]; other != nil {
+		to = other.port
+	}
+	s.duo.mu.Unlock()
+	if to == nil {
+		return // it was never there
 	}
 	hear := func(id engine.SubscriptionID, key engine.DeliveryKey) {
-		to := other.port
 		s.duo.send(to, func() {
 			record, found, err := s.world.state.RetryRecord(context.Background(), id, key)
 			if err != nil || !found {
