@@ -3,7 +3,6 @@ package actors_test
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,10 +42,10 @@ func drawPlan(t *rapid.T) plan {
 // trial lives through a plan and keeps account of what must arrive.
 type trial struct {
 	*world
+	receivers
+
 	life    *life
-	subs    []engine.SubscriptionID
 	enabled []bool
-	modes   []*atomic.Value // how each receiver behaves
 	must    map[pair]bool
 	next    int
 	killed  bool
@@ -58,31 +57,11 @@ func newTrial(t *testing.T, p plan) *trial {
 	x.lanes = positionsLane(72 * time.Hour)
 	x.life = x.boot()
 	for _, window := range p.windows {
-		mode := new(atomic.Value)
-		mode.Store("recover")
-		x.modes = append(x.modes, mode)
-		x.subs = append(x.subs, x.life.subscribe(func(s *engine.SubscriptionSpec) { s.MaxInFlight, s.MaxRetries = window, 20 }))
+		x.add(x.life.subscribe(func(s *engine.SubscriptionSpec) { s.MaxInFlight, s.MaxRetries = window, 20 }))
 		x.enabled = append(x.enabled, true)
 	}
 	x.answer(x.receive)
 	return x
-}
-
-func (x *trial) receive(p pair, number int) engine.Result {
-	for n, sub := range x.subs {
-		if sub != p.sub {
-			continue
-		}
-		switch x.modes[n].Load() {
-		case "fail":
-			return failing(p, number)
-		case "slow":
-			time.Sleep(150 * time.Millisecond)
-		case "hang":
-			time.Sleep(8 * time.Second)
-		}
-	}
-	return succeeding(p, number)
 }
 
 func (x *trial) do(s step) {

@@ -2,7 +2,6 @@ package actors_test
 
 import (
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,9 +48,9 @@ func drawCrossing(t *rapid.T) crossing {
 // crossingTrial lives through a crossing and keeps account of what must arrive.
 type crossingTrial struct {
 	*duo
-	subs  []engine.SubscriptionID
-	modes []*atomic.Value // how each receiver behaves
-	must  []string
+	receivers
+
+	must []string
 	// repeats tells that some may arrive twice: a member died, or an attempt took so long that
 	// the next owner of its subscription did not wait for it.
 	repeats bool
@@ -59,36 +58,15 @@ type crossingTrial struct {
 
 func newCrossingTrial(t *testing.T, c crossing) *crossingTrial {
 	t.Helper()
-	x := &crossingTrial{duo: newDuo(t)}
+	x := &crossingTrial{duo: newDuo(t), receivers: receivers{takes: time.Millisecond}}
 	x.slow = c.slow
 	for n, window := range c.windows {
-		mode := new(atomic.Value)
-		mode.Store("recover")
-		x.modes = append(x.modes, mode)
-		x.subs = append(x.subs, x.subscribe(n%2, func(s *engine.SubscriptionSpec) { s.MaxInFlight, s.MaxRetries = window, 20 }))
+		x.add(x.subscribe(n%2, func(s *engine.SubscriptionSpec) { s.MaxInFlight, s.MaxRetries = window, 20 }))
 	}
 	for _, s := range x.sides {
 		s.world.answer(x.receive)
 	}
 	return x
-}
-
-func (x *crossingTrial) receive(p pair, number int) engine.Result {
-	for n, sub := range x.subs {
-		if sub != p.sub {
-			continue
-		}
-		switch x.modes[n].Load() {
-		case "fail":
-			return failing(p, number)
-		case "slow":
-			time.Sleep(150 * time.Millisecond)
-		case "hang":
-			time.Sleep(8 * time.Second)
-		}
-	}
-	time.Sleep(time.Millisecond)
-	return succeeding(p, number)
 }
 
 func (x *crossingTrial) lives(side int) bool { return !x.sides[side].port.over }
