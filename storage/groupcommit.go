@@ -90,11 +90,12 @@ func (j *Journal) write() {
 	defer close(j.stopped)
 	defer j.writer.close()
 	for {
-		closing, err := j.wait()
+		closing, err := false, j.wait()
 		for err == nil {
 			j.gather()
-			g, ok := j.take()
-			if !ok {
+			var g group
+			var ok bool
+			if g, ok, closing = j.take(); !ok {
 				break
 			}
 			err = j.commit(g)
@@ -114,14 +115,12 @@ func (j *Journal) write() {
 
 // wait returns when there is something to write, and seals a segment that became too old
 // meanwhile.
-func (j *Journal) wait() (closing bool, err error) {
+func (j *Journal) wait() error {
 	select {
 	case <-j.wake:
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		return j.closing, nil
+		return nil
 	case <-j.writer.aged():
-		return false, j.roll()
+		return j.roll()
 	}
 }
 
@@ -148,17 +147,18 @@ func (j *Journal) enough() bool {
 	return j.closing || len(j.pending.dones) == 0 || j.pending.records >= j.target
 }
 
-// take takes everything pending.
-func (j *Journal) take() (group, bool) {
+// take takes everything pending. It tells whether the journal closes where there is nothing,
+// and not whoever took the signal: gather may have taken the one of Close.
+func (j *Journal) take() (g group, ok, closing bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.pending.dones) == 0 {
-		return group{}, false
+		return group{}, false, j.closing
 	}
-	g := j.pending
+	g = j.pending
 	j.pending, j.spare = j.spare, group{}
 	j.room.Broadcast()
-	return g, true
+	return g, true, false
 }
 
 // commit makes one group durable, then shows and acknowledges it.

@@ -97,6 +97,27 @@ func TestASyncWaitsForMostOfTheLast(t *testing.T) {
 	}
 }
 
+// A journal that is closed while its writer waits for more writes what is there at once.
+func TestCloseWhileASyncWaitsForMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := openJournal(t, t.TempDir(), storage.JournalOptions{})
+		appendAtOnce(t, j, 16, holdWriter(t, j))
+		synced := false
+		if _, err := j.Append([]engine.Record{{Event: storagetest.JournalEvent(1)}}, func() { synced = true }); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // now the writer waits for thirteen more
+		begin := time.Now()
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Since(begin); !synced || got != 0 {
+			t.Errorf("closed after %v, synced: %t, want at once and true", got, synced)
+		}
+	})
+}
+
 // appendAtOnce appends n events, calls then, and returns when they are synced.
 func appendAtOnce(t *testing.T, j *storage.Journal, n int, then func()) {
 	t.Helper()
