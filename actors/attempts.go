@@ -44,6 +44,7 @@ type attemptEnded struct {
 	key    engine.DeliveryKey
 	event  *engine.Event
 	result engine.Result
+	over   bool // it was not made: its retry record is gone
 }
 
 func newAttempts(s *System) *attempts {
@@ -131,30 +132,30 @@ func (p *attempts) next(ended attemptJob, outcome engine.Outcome) (attemptJob, b
 
 // run makes an attempt, if it is still to be made, and tells the subscription how it ended.
 func (p *attempts) run(job attemptJob) engine.Outcome {
-	event, result := p.attempt(job)
-	job.entry.send(attemptEnded{key: job.attempt.Key, event: event, result: result})
-	return result.Outcome
+	end := p.attempt(job)
+	job.entry.send(end)
+	return end.result.Outcome
 }
 
-func (p *attempts) attempt(job attemptJob) (*engine.Event, engine.Result) {
-	event := job.attempt.Event
-	if p.ctx.Err() != nil {
-		return event, engine.Result{Outcome: engine.OutcomeInterrupted}
-	}
+func (p *attempts) attempt(job attemptJob) attemptEnded {
+	end := attemptEnded{key: job.attempt.Key, event: job.attempt.Event, result: engine.Result{Outcome: engine.OutcomeInterrupted}}
 	version := p.system.table.Latest(job.entry.handle)
-	if version.Deleted {
-		// No attempt starts after the deletion was answered.
-		return event, engine.Result{Outcome: engine.OutcomeInterrupted}
+	if p.ctx.Err() != nil || version.Deleted {
+		return end // no attempt starts after the deletion was answered
 	}
-	if event == nil {
-		event = p.system.fetch(p.ctx, job.attempt.Record)
+	if end.event == nil {
+		if end.event, end.over = p.system.fetch(p.ctx, job.attempt.Record); end.over || p.ctx.Err() != nil {
+			return end
+		}
 	}
-	if event == nil {
-		return nil, engine.Result{Outcome: engine.OutcomeFailure, Error: "the event's body is gone"}
+	if end.event == nil {
+		end.result = engine.Result{Outcome: engine.OutcomeFailure, Error: "the event's body is gone"}
+		return end
 	}
-	return event, p.system.sender.Send(p.ctx, &engine.SendRequest{
-		Event: event, Subscription: version, Number: job.attempt.Number, Lane: job.lane.name,
+	end.result = p.system.sender.Send(p.ctx, &engine.SendRequest{
+		Event: end.event, Subscription: version, Number: job.attempt.Number, Lane: job.lane.name,
 	})
+	return end
 }
 
 // inLane counts the attempts under way of a lane.

@@ -140,6 +140,37 @@ func TestTwoOwnersInTurns(t *testing.T) {
 	})
 }
 
+// TestWordOfARecordBehindItsEnd: the owner hears of a retry record only after it has settled the
+// delivery. It makes no attempt of it, successful or not, and nobody waits for it.
+func TestWordOfARecordBehindItsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDuo(t)
+		id := d.subscribe(1, nil)
+		d.sides[0].life.publish("trip.created", "of-the-other")
+		d.sides[1].life.publish("trip.created", "of-its-own")
+		time.Sleep(time.Minute)
+		for _, side := range d.sides {
+			for _, journal := range side.world.journals {
+				found, err := journal.Get(1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				record := &engine.RetryRecord{Subscription: id, Key: found.Event.Key(), Carried: true}
+				d.sides[1].life.system.Merge(id, record.Key, record)
+			}
+		}
+		time.Sleep(time.Hour)
+		if got := len(d.sides[1].world.attempts()); got != 2 {
+			t.Errorf("%d attempts, want one for each event", got)
+		}
+		if got, want := d.sides[1].life.system.Stats(), (engine.StatsView{Accepted: 1, Matched: 1, Delivered: 1}); got != want {
+			t.Errorf("totals = %+v, want %+v", got, want)
+		}
+		d.stop()
+	})
+}
+
 // TestAnotherGoesOnWithAJournal: the keeper dies, and the other member hands out what it had not
 // seen discharged.
 func TestAnotherGoesOnWithAJournal(t *testing.T) {

@@ -142,31 +142,40 @@ func (s *System) endedBefore(id engine.SubscriptionID, event *engine.Event) bool
 	return false
 }
 
-// fetch finds the event of a retry record: in the record, or in the journal.
-func (s *System) fetch(ctx context.Context, record engine.RetryRecord) *engine.Event {
-	if record.Body != nil {
-		return record.Body
-	}
-	if lane := s.lanes.byJournal(record.Key.Event.Journal); lane != nil {
-		if found, err := lane.journal.Get(record.Key.Event.Sequence); err == nil && found.Event != nil && found.Event.Data != nil {
-			return found.Event
+// fetch finds the event of a retry record: in the record, or in the journal. over tells that the
+// record is on disk no more. In a cluster that is looked at each time: word of a record that
+// another member wrote may come behind the end of its delivery.
+func (s *System) fetch(ctx context.Context, record engine.RetryRecord) (event *engine.Event, over bool) {
+	if s.cluster == nil {
+		if event := s.fromJournal(record.Key.Event); event != nil {
+			return event, false
 		}
 	}
-	if event := s.carried(ctx, record); event != nil {
-		return event
+	stored, found, err := s.state.RetryRecord(ctx, record.Subscription, record.Key)
+	if err == nil && !found {
+		// It may be on its way to the disk: it is there behind what was written before.
+		if err = s.writeAndWait(); err == nil {
+			stored, found, err = s.state.RetryRecord(ctx, record.Subscription, record.Key)
+		}
 	}
-	// The record may be on its way to the disk: it is there behind what was written before.
-	if s.writeAndWait() != nil {
-		return nil
+	if err != nil || !found {
+		return nil, err == nil
 	}
-	return s.carried(ctx, record)
+	if stored.Body != nil {
+		return stored.Body, false
+	}
+	return s.fromJournal(record.Key.Event), false
 }
 
-// carried is the event that a stored retry record carries.
-func (s *System) carried(ctx context.Context, record engine.RetryRecord) *engine.Event {
-	stored, found, err := s.state.RetryRecord(ctx, record.Subscription, record.Key)
-	if err != nil || !found {
+// fromJournal reads an event from a journal that this member keeps; nil: it is not there, or
+// without its body.
+func (s *System) fromJournal(ref engine.EventRef) *engine.Event {
+	lane := s.lanes.byJournal(ref.Journal)
+	if lane == nil {
 		return nil
 	}
-	return stored.Body
+	if found, err := lane.journal.Get(ref.Sequence); err == nil && found.Event != nil && found.Event.Data != nil {
+		return found.Event
+	}
+	return nil
 }

@@ -96,7 +96,11 @@ func (a *subscriptionActor) Receive(ctx actor.Context) {
 	case wakeUp:
 		a.entry.heard()
 	case attemptEnded:
-		a.machine.Ended(m.key, m.event, m.result, a.system.clock())
+		if m.over {
+			a.machine.Over(m.key)
+		} else {
+			a.machine.Ended(m.key, m.event, m.result, a.system.clock())
+		}
 	case committed:
 		a.pending--
 		a.machine.Committed(m.pairs)

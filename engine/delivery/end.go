@@ -270,6 +270,18 @@ func (m *Machine) Forget(key engine.DeliveryKey) {
 	}
 }
 
+// Over takes a retry record back whose attempt was not made, because it is on disk no more: the
+// delivery had ended, here or on another member, before word of the record came.
+func (m *Machine) Over(key engine.DeliveryKey) {
+	f, found := m.flights[key.Event]
+	if !found || !f.kept {
+		return
+	}
+	m.land(f)
+	m.records--
+	m.putQueue()
+}
+
 // Loaded tells whether every retry record that was on disk has been given.
 func (m *Machine) Loaded() bool { return m.loaded }
 

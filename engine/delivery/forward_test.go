@@ -228,6 +228,12 @@ func TestMergeAndForget(t *testing.T) {
 	if len(attempts) != 1 || attempts[0].Key != record(2).Key || attempts[0].Number != 2 {
 		t.Errorf("attempts %+v, want the second of event 2", attempts)
 	}
+	for range 2 { // the second time it is not known any more
+		r.Over(record(2).Key)
+	}
+	if records, _ := r.Counts(); records != 0 || len(r.step().Attempts) != 0 {
+		t.Errorf("%d records, want none: the one of event 2 is gone", records)
+	}
 }
 
 // TestReturnedEventsDoNotHideWhatIsSettled: the cursor names them one by one, so a crash reads
