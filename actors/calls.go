@@ -179,42 +179,60 @@ func (s *System) await(ctx context.Context, done <-chan struct{}) error {
 // disable is the end of a subscription whose endpoint is gone.
 func (s *System) disable(id engine.SubscriptionID) { s.options.Disable(id) }
 
+// purgePage is how much of a deleted subscription is removed at once.
+const purgePage = 500
+
 // purge removes what the state holds of a deleted subscription, page by page.
 func (s *System) purge(e *entry) {
 	s.background(func() {
 		if s.writeAndWait() != nil { // what the actor wrote is found
 			return
 		}
-		writes := []engine.Write{engine.DropQueue{Subscription: e.id}}
-		ctx, page := context.Background(), 500
-		for after := (engine.DeliveryKey{}); ; {
-			records, err := s.state.RetryRecords(ctx, e.id, after, page)
-			for _, record := range records {
-				after = record.Key
-				writes = append(writes, engine.DropRetryRecord{Subscription: e.id, Key: record.Key})
+		s.write([]engine.Write{engine.DropQueue{Subscription: e.id}}, func() {})
+		for _, next := range []func(*entry, engine.DeliveryKey) ([]engine.Write, engine.DeliveryKey){s.purgeRecords, s.purgeDead, s.purgeExpired} {
+			drops, last := next(e, engine.DeliveryKey{})
+			for len(drops) > 0 {
+				s.write(drops, func() {})
+				drops, last = next(e, last)
 			}
-			if err != nil || len(records) < page {
-				break
-			}
-			s.write(writes, func() {})
-			writes = nil
 		}
-		for after := (engine.DeliveryKey{}); ; {
-			dead, err := s.state.DeadLetters(ctx, e.id, after, page)
-			for n := range dead {
-				after = dead[n].Key
-				writes = append(writes, engine.DropDeadLetter{Subscription: e.id, Key: dead[n].Key})
-			}
-			s.totals.dead.Add(-int64(len(dead)))
-			s.totals.discarded.Add(int64(len(dead)))
-			if err != nil || len(dead) < page {
-				break
-			}
-			s.write(writes, func() {})
-			writes = nil
-		}
-		s.write(writes, func() {})
 	})
+}
+
+func (s *System) purgeRecords(e *entry, after engine.DeliveryKey) (drops []engine.Write, last engine.DeliveryKey) {
+	records, _ := s.state.RetryRecords(context.Background(), e.id, after, purgePage)
+	for n := range records {
+		last = records[n].Key
+		drops = append(drops, engine.DropRetryRecord{Subscription: e.id, Key: last})
+	}
+	return drops, last
+}
+
+// purgeDead takes those that expired off the counts, which purgeExpired removes.
+func (s *System) purgeDead(e *entry, after engine.DeliveryKey) (drops []engine.Write, last engine.DeliveryKey) {
+	for last = after; len(drops) == 0; {
+		dead, _ := s.state.DeadLetters(context.Background(), e.id, last, purgePage)
+		s.totals.dead.Add(-int64(len(dead)))
+		s.totals.discarded.Add(int64(len(dead)))
+		for n := range dead {
+			if last = dead[n].Key; dead[n].Reason != engine.ReasonExpired {
+				drops = append(drops, engine.DropDeadLetter{Subscription: e.id, Key: last})
+			}
+		}
+		if len(dead) < purgePage {
+			break
+		}
+	}
+	return drops, last
+}
+
+func (s *System) purgeExpired(e *entry, after engine.DeliveryKey) (drops []engine.Write, last engine.DeliveryKey) {
+	expired, _ := s.state.Expired(context.Background(), e.id, after, purgePage)
+	for n := range expired {
+		last = expired[n].Key
+		drops = append(drops, engine.DropExpired{Subscription: e.id, Key: last})
+	}
+	return drops, last
 }
 
 const (

@@ -86,9 +86,16 @@ func expireWhatWaited(t *testing.T, writeTakes time.Duration) {
 			t.Fatalf("dead letters = %d, want 9", len(dead))
 		}
 		for _, d := range dead {
-			if d.Reason != engine.ReasonExpired || d.Attempts != 0 {
+			if d.Reason != engine.ReasonExpired || d.Attempts != 0 || d.Topic != "vehicle.position" {
 				t.Errorf("dead letter = %+v, want expired without an attempt", d)
 			}
+			if one, err := l.engine.Delivery(context.Background(), admin, d.ID); err != nil || one != d {
+				t.Errorf("by its id = %+v, %v, want %+v", one, err, d)
+			}
+		}
+		order := engine.ReplayOrder{DeadOnly: true, DryRun: true}
+		if replayed, err := l.engine.Replay(context.Background(), admin, sub, order); err != nil || replayed.Count != 0 {
+			t.Errorf("a replay would deliver %d of them, %v, want none: their bodies are gone", replayed.Count, err)
 		}
 		if stats := l.engine.Stats(context.Background()); stats.Dead != 9 || stats.Pending != 1 {
 			t.Errorf("stats = %+v, want 9 dead and 1 pending", stats)
@@ -106,6 +113,14 @@ func expireWhatWaited(t *testing.T, writeTakes time.Duration) {
 	time.Sleep(time.Minute)
 	if got := w.count(sub, "p0"); got != 1 {
 		t.Errorf("p0 was delivered %d times, want once: its record carries its event", got)
+	}
+	if err := l.engine.DeleteSubscription(context.Background(), admin, sub); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Minute)
+	left, err := w.state.Expired(context.Background(), sub, engine.DeliveryKey{}, 10)
+	if stats := l.engine.Stats(context.Background()); err != nil || len(left) != 0 || stats.Dead != 0 || stats.Pending != 0 || stats.Delivered != 1 {
+		t.Errorf("after the deletion %v are left, %v, stats = %+v, want 1 delivered and nothing else", left, err, stats)
 	}
 	l.stop()
 }

@@ -36,8 +36,8 @@ func newMember(tb testing.TB, snapshot *engine.Snapshot, state engine.State, sen
 			Accepted: func(string, int) {}, Attempted: func(string, engine.Outcome) {},
 			Delivered: func(string, time.Duration) {}, DeadEnded: func(string, engine.Reason) {},
 		},
-		Expired: func(engine.Expired) {}, Disable: func(engine.SubscriptionID) {},
-		Fatal: func(err error) { panic(err) },
+		Disable: func(engine.SubscriptionID) {},
+		Fatal:   func(err error) { panic(err) },
 	})
 	if err != nil {
 		tb.Fatal(err)

@@ -28,9 +28,6 @@ func (s *System) restore(snapshot *engine.Snapshot) {
 		ending(id).dead = n > 0
 		dead += int64(n)
 	}
-	for _, gone := range snapshot.Expired {
-		dead += int64(gone.Events) //nolint:gosec // far below 2^63
-	}
 	s.restoreTotals(snapshot.Watermarks, dead)
 	for _, mark := range snapshot.DoneMarks {
 		ending(mark.Subscription).done[mark.Event] = true

@@ -37,10 +37,7 @@ func (s *System) retain() {
 			if s.stopping.Load() {
 				return
 			}
-			switch {
-			case segment.Stub && now.Sub(segment.LastAt) >= engine.DeadLetterRetention:
-				s.dropStub(lane, segment)
-			case !segment.Stub && now.Sub(segment.LastAt) >= lane.config.Retention && segment.Last < lane.durable.Load():
+			if now.Sub(segment.LastAt) >= lane.config.Retention && segment.Last < lane.durable.Load() {
 				s.dropSegment(lane, segment)
 			}
 		}
@@ -60,10 +57,9 @@ func (s *System) retain() {
 // behind a cursor there becomes dead letters (expired), and the retry records that refer to
 // it take their events along, so that one record cannot pin a segment for ever.
 func (s *System) dropSegment(lane *ingress, segment engine.Segment) {
-	expired := false
 	for _, e := range s.registry.all() {
-		if e.reaches(lane, segment.Last) && s.expire(lane, e, segment.Last) {
-			expired = true
+		if e.reaches(lane, segment.Last) && !s.expire(lane, e, segment.Last) {
+			return // the segment stays until everything in it has come to its end
 		}
 		if e.recordsSince(segment.LastAt) && !s.embedRecords(lane, e, segment) {
 			return // the segment stays until the records are independent of it
@@ -79,7 +75,7 @@ func (s *System) dropSegment(lane *ingress, segment engine.Segment) {
 	if err := s.writeAndWait(); err != nil { // behind the records that took their events along
 		return
 	}
-	if err := lane.journal.Trim(segment, expired); err != nil {
+	if err := lane.journal.Trim(segment); err != nil {
 		s.logger.Error("segment could not be removed", "lane", lane.name, "first", segment.First, "error", err)
 	}
 }
@@ -101,8 +97,8 @@ func (e *entry) reaches(lane *ingress, sequence uint64) bool {
 	return false
 }
 
-// expire gives up what a subscription has waiting up to sequence; it tells whether that was
-// anything.
+// expire gives up what a subscription has waiting up to sequence; it reports false where that
+// could not be made durable.
 func (s *System) expire(lane *ingress, e *entry, sequence uint64) bool {
 	gone := make(chan []engine.Range, 1)
 	e.send(expire{journal: lane.id, through: sequence, gone: gone})
@@ -112,48 +108,55 @@ func (s *System) expire(lane *ingress, e *entry, sequence uint64) bool {
 	case <-s.stopped:
 		return false
 	}
-	found := false
 	for _, r := range ranges {
-		n := s.countFor(lane, e, r)
-		if n == 0 {
-			continue
-		}
-		found = true
-		record := engine.Expired{
-			Subscription: e.id, Journal: lane.id, Range: r, Events: uint64(n), ExpiredAt: s.clock(), //nolint:gosec // not negative
-		}
-		if err := s.writeAndWait(engine.PutExpired{Expired: record}); err != nil {
-			return false
-		}
-		s.options.Expired(record)
-		s.totals.dead.Add(n)
-		slot := e.slot(lane)
-		slot.forgive(uint64(n)) //nolint:gosec // not negative
-		lane.noteDirty(e, slot)
-		for range n {
-			s.options.Metrics.DeadEnded(lane.name, engine.ReasonExpired)
+		for from := r.From; from <= r.Through; {
+			expired, next := s.expireFrom(lane, e, from, r.Through)
+			for _, x := range expired {
+				if err := s.writeAndWait(engine.PutExpired{Expired: x}); err != nil {
+					return false
+				}
+				s.noteExpired(lane, e, len(x.Deliveries))
+			}
+			if next <= from {
+				break
+			}
+			from = next
 		}
 	}
-	return found
+	return true
 }
 
-// countFor counts the subscription's events in a range.
-func (s *System) countFor(lane *ingress, e *entry, r engine.Range) (n int64) {
-	count := func(head *engine.Event) bool {
-		if s.waitsFor(e, lane, head) {
-			n++
+// expireFrom gathers the subscription's events among the next few of a journal, and tells where
+// to go on.
+func (s *System) expireFrom(lane *ingress, e *entry, from, through uint64) (expired []engine.Expired, next uint64) {
+	x := engine.Expired{Subscription: e.id, ExpiredAt: s.clock()}
+	wanted := func(head *engine.Event) bool { return s.waitsFor(e, lane, head) }
+	limit := int(min(readRecords, through-from+1))
+	next, err := lane.journal.Search(from, limit, wanted, func(event *engine.Event) bool {
+		if event.Ref.Sequence <= through && !x.Add(event) {
+			expired = append(expired, x)
+			x = engine.Expired{Subscription: e.id, ExpiredAt: x.ExpiredAt}
+			x.Add(event)
 		}
-		return false // it need not be read
+		return true
+	})
+	if err != nil {
+		s.logger.Error("journal could not be read", "lane", lane.name, "from", from, "error", err)
 	}
-	for from := r.From; from <= r.Through; {
-		limit := int(min(readRecords, r.Through-from+1))
-		next, err := lane.journal.Search(from, limit, count, func(*engine.Event) bool { return true })
-		if err != nil || next <= from {
-			break
-		}
-		from = next
+	if len(x.Deliveries) > 0 {
+		expired = append(expired, x)
 	}
-	return n
+	return expired, next
+}
+
+func (s *System) noteExpired(lane *ingress, e *entry, n int) {
+	s.totals.dead.Add(int64(n))
+	slot := e.slot(lane)
+	slot.forgive(uint64(n)) //nolint:gosec // not negative
+	lane.noteDirty(e, slot)
+	for range n {
+		s.options.Metrics.DeadEnded(lane.name, engine.ReasonExpired)
+	}
 }
 
 // forgive takes expired events off the count of what waits. The cursor may have been written
@@ -207,26 +210,13 @@ func (s *System) embedRecords(lane *ingress, e *entry, segment engine.Segment) b
 	}
 }
 
-func (s *System) dropStub(lane *ingress, segment engine.Segment) {
-	for _, gone := range s.options.Snapshot.Expired {
-		if gone.Journal == lane.id && gone.Range.Through <= segment.Last {
-			s.write([]engine.Write{engine.DropExpired{Expired: gone}}, func() {})
-		}
-	}
-	if err := lane.journal.RemoveStub(segment); err != nil {
-		s.logger.Error("stub could not be removed", "lane", lane.name, "first", segment.First, "error", err)
-	}
-}
-
 // forgetVersions drops the versions of subscriptions that no retained event was matched
 // with.
 func (s *System) forgetVersions() {
 	oldest := s.table.Revision()
 	for _, lane := range s.lanes.all() {
 		for _, segment := range lane.journal.Segments() {
-			if segment.Stub { // expired deliveries are listed by the versions of their time
-				oldest = min(oldest, segment.FirstRevision)
-			}
+			oldest = min(oldest, segment.FirstRevision)
 		}
 		first, next := lane.journal.Bounds()
 		if first >= next {

@@ -49,8 +49,6 @@ type Options struct {
 	Metrics Metrics
 	// Tracer makes the spans `route`; nil makes none.
 	Tracer trace.Tracer
-	// Expired is called for each range of deliveries that left the retention unattempted.
-	Expired func(engine.Expired)
 	// Disable is called for a subscription whose endpoint said 410 and that asked for it.
 	Disable func(engine.SubscriptionID)
 	// Fatal is called when an ingress actor or a supervisor panicked: an invariant is violated

@@ -111,7 +111,6 @@ func (w *world) boot() *life {
 			Accepted: func(string, int) {}, Attempted: func(string, engine.Outcome) {},
 			Delivered: func(string, time.Duration) {}, DeadEnded: func(string, engine.Reason) {},
 		},
-		Expired: func(r engine.Expired) { l.engine.Expire(r) },
 		Disable: func(id engine.SubscriptionID) { _ = l.engine.Disable(context.Background(), id) },
 		Fatal:   w.fatal,
 	})
@@ -120,7 +119,7 @@ func (w *world) boot() *life {
 	}
 	l.engine = engine.New(engine.Options{
 		State: state, History: w.history, Lanes: l.system, Deliveries: l.system, Table: l.table, Recent: recent,
-		Endpoints: anyEndpoint{}, Dropped: dropped, Expired: snapshot.Expired, Replays: snapshot.Replays,
+		Endpoints: anyEndpoint{}, Dropped: dropped, Replays: snapshot.Replays,
 		Clock: time.Now, Logger: slog.New(slog.DiscardHandler), Member: engine.Member{ID: "mem_test"},
 	})
 	l.engine.Resume()

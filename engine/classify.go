@@ -15,7 +15,6 @@ type classifier struct {
 	// journals were listed before the picture was taken: it says nothing of what was accepted
 	// since, which would pass for delivered.
 	journals []LaneJournal
-	expired  *expiredRanges
 }
 
 func (e *Engine) classifier(ctx context.Context, s *Subscription) (*classifier, error) {
@@ -24,13 +23,7 @@ func (e *Engine) classifier(ctx context.Context, s *Subscription) (*classifier, 
 	if err != nil {
 		return nil, err
 	}
-	expired := e.expired
-	if e.cluster != nil {
-		expired = newExpiredRanges(e.cluster.Expired(ctx, s.ID))
-	}
-	return &classifier{
-		engine: e, subscription: s, work: work, journals: journals, expired: expired, exceptions: newExceptions(e.state, s.ID),
-	}, nil
+	return &classifier{engine: e, subscription: s, work: work, journals: journals, exceptions: newExceptions(e.state, s.ID)}, nil
 }
 
 // walk visits the events that the picture says something about.
@@ -41,7 +34,7 @@ func (c *classifier) walk(ctx context.Context, window Window, after position, vi
 // undelivered narrows a window to where something undelivered can be; false when nothing
 // is.
 func (c *classifier) undelivered(ctx context.Context, window Window, after position) (Window, bool, error) {
-	if len(c.expired.of(c.subscription.ID)) > 0 || (c.work.Pending > 0 && c.work.OldestMilli == 0) {
+	if c.work.Pending > 0 && c.work.OldestMilli == 0 {
 		return window, true, nil
 	}
 	oldest, found, err := c.exceptions.first(ctx, max(window.Since.UnixMilli(), after.milli))
@@ -62,7 +55,7 @@ func (c *classifier) undelivered(ctx context.Context, window Window, after posit
 // time.
 func (c *classifier) mayBeOpen(ctx context.Context, event *Event) (bool, error) {
 	_, flying := c.work.Attempting[event.Ref]
-	if flying || c.work.Mailbox[event.Ref] || c.behind(event.Ref) || c.expired.has(c.subscription.ID, event.Ref) {
+	if flying || c.work.Mailbox[event.Ref] || c.behind(event.Ref) {
 		return true, nil
 	}
 	return c.exceptions.has(ctx, event.Key())
@@ -148,10 +141,6 @@ func (c *classifier) settled(ctx context.Context, view DeliveryView, event *Even
 	}
 	if c.behind(event.Ref) {
 		view.Attempts = 0
-		return view, nil
-	}
-	if c.expired.has(c.subscription.ID, event.Ref) {
-		view.State, view.Reason = DeliveryDead, ReasonExpired
 		return view, nil
 	}
 	view.State = DeliveryDelivered

@@ -100,7 +100,7 @@ func (e *Engine) gatherRetained(ctx context.Context, c *classifier, filter Deliv
 	return cmp.Or(failed, err)
 }
 
-// gatherDead adds up to one more than a page of dead letters, and those that expired.
+// gatherDead adds up to one more than a page of dead letters.
 func (e *Engine) gatherDead(ctx context.Context, c *classifier, window Window, after position, g *gatherer) error {
 	start := DeliveryKey{AcceptedMilli: max(after.milli, window.Since.UnixMilli(), 1) - 1, Event: EventRef{Journal: ^JournalID(0), Sequence: ^uint64(0)}}
 	taken := 0
@@ -115,11 +115,11 @@ func (e *Engine) gatherDead(ctx context.Context, c *classifier, window Window, a
 			start = dead.Key
 			at := time.UnixMilli(dead.Key.AcceptedMilli)
 			if !window.Until.IsZero() && !at.Before(window.Until) {
-				return e.gatherExpired(ctx, c, window, after, g)
+				return nil
 			}
 			// A page may only end between two accept times, for the order inside one is by id.
 			if taken > g.limit && dead.Key.AcceptedMilli != milli {
-				return e.gatherExpired(ctx, c, window, after, g)
+				return nil
 			}
 			view := e.viewDead(c, dead)
 			if after.before(dead.Key.AcceptedMilli, view.EventID) {
@@ -129,7 +129,7 @@ func (e *Engine) gatherDead(ctx context.Context, c *classifier, window Window, a
 			}
 		}
 		if len(page) <= g.limit {
-			return e.gatherExpired(ctx, c, window, after, g)
+			return nil
 		}
 	}
 }
@@ -147,26 +147,6 @@ func (e *Engine) viewDead(c *classifier, dead *DeadLetter) DeliveryView {
 		view.EventID, view.Topic = event.ID, event.Topic
 	}
 	return deadView(view, dead)
-}
-
-// gatherExpired adds the deliveries that expired, from the stubs of their segments.
-func (e *Engine) gatherExpired(ctx context.Context, c *classifier, window Window, after position, g *gatherer) error {
-	for _, r := range c.expired.of(c.subscription.ID) {
-		taken := 0
-		for sequence := r.Range.From; sequence <= r.Range.Through && taken <= g.limit && ctx.Err() == nil; sequence++ {
-			event := e.in(c.journals, EventRef{Journal: r.Journal, Sequence: sequence})
-			if event == nil || !e.table.WasFor(event, c.subscription.ID) ||
-				!window.Contains(event.AcceptedAt) || !after.before(event.AcceptedAt.UnixMilli(), event.ID) {
-				continue
-			}
-			g.add(DeliveryView{
-				ID: DeliveryID(event.Ref, c.subscription.ID), EventID: event.ID, SubscriptionID: c.subscription.ID,
-				Topic: event.Topic, State: DeliveryDead, Reason: ReasonExpired, AcceptedAt: event.AcceptedAt,
-			})
-			taken++
-		}
-	}
-	return nil
 }
 
 // Feed pages through everything a subscription should have had. Errors: not_found, invalid.
@@ -227,7 +207,7 @@ func (c *classifier) feedView(ctx context.Context, event *Event, filter FeedFilt
 }
 
 // EventDeliveries lists the deliveries of one event, by subscription. Errors: not_found,
-// invalid.
+// invalid, unavailable.
 func (e *Engine) EventDeliveries(ctx context.Context, caller Caller, id string, page Page) (Listed[DeliveryView], error) {
 	event, err := e.Event(ctx, caller, id)
 	if err != nil {
@@ -251,17 +231,25 @@ func (e *Engine) EventDeliveries(ctx context.Context, caller Caller, id string, 
 			listed.Next = position{id: string(last.SubscriptionID)}.cursor("event")
 			break
 		}
-		c, err := e.classifier(ctx, s)
-		if err != nil {
-			return listed, err
-		}
-		view, err := c.view(ctx, event)
+		view, err := e.deliveryOf(ctx, s, event)
 		if err != nil {
 			return listed, err
 		}
 		listed.Items = append(listed.Items, view)
 	}
 	return listed, nil
+}
+
+// deliveryOf describes the delivery of an event that was for a subscription.
+func (e *Engine) deliveryOf(ctx context.Context, s *Subscription, event *Event) (DeliveryView, error) {
+	if e.cluster != nil {
+		return e.cluster.Delivery(ctx, DeliveryID(event.Ref, s.ID))
+	}
+	c, err := e.classifier(ctx, s)
+	if err != nil {
+		return DeliveryView{}, err
+	}
+	return c.view(ctx, event)
 }
 
 // delivery finds a delivery by id. event is nil when nothing of it is left but the dead
@@ -306,7 +294,7 @@ func (e *Engine) viewMaybeDead(ctx context.Context, c *classifier, dead *DeadLet
 }
 
 // findDead finds the dead letter of a delivery, also when its event has left the retention:
-// then the accept time is not known from the id, and the few dead letters are searched.
+// then the accept time is not known from the id.
 func (e *Engine) findDead(ctx context.Context, sub SubscriptionID, ref EventRef, event *Event) (*DeadLetter, error) {
 	if event != nil {
 		dead, found, err := e.state.DeadLetter(ctx, sub, event.Key())
@@ -315,21 +303,11 @@ func (e *Engine) findDead(ctx context.Context, sub SubscriptionID, ref EventRef,
 		}
 		return &dead, nil
 	}
-	for after := (DeliveryKey{}); ; {
-		page, err := e.state.DeadLetters(ctx, sub, after, MaxPageSize)
-		if err != nil {
-			return nil, err
-		}
-		for n := range page {
-			if page[n].Key.Event == ref {
-				return &page[n], nil
-			}
-			after = page[n].Key
-		}
-		if len(page) < MaxPageSize {
-			return nil, nil
-		}
+	dead, found, err := e.state.DeadLetterOf(ctx, sub, ref)
+	if err != nil || !found {
+		return nil, err
 	}
+	return &dead, nil
 }
 
 // Delivery describes one delivery. Errors: not_found.

@@ -102,7 +102,7 @@ type DeadLetter struct {
 	LastOutcome  Outcome
 	LastStatus   int
 	DiedAt       time.Time
-	Event        *Event
+	Event        *Event // without Data where it expired
 }
 
 // DoneMark remembers that a retry record was settled while the journal's watermark had not
@@ -196,16 +196,6 @@ type Totals struct {
 	// Dead and Discarded are below zero where a member of a cluster took off what another counted.
 	Dead      int64
 	Discarded int64 // pending or dead when their subscription was deleted
-}
-
-// Expired is a stretch of a journal whose events left the retention before they were
-// attempted for one subscription: dead letters with reason expired, kept as a range.
-type Expired struct {
-	Subscription SubscriptionID
-	Journal      JournalID
-	Range        Range
-	Events       uint64 // the subscription's among those in Range
-	ExpiredAt    time.Time
 }
 
 // Replay is a durable order to deliver once more what a subscription should have had.

@@ -28,7 +28,6 @@ type Engine struct {
 	unready  func() error
 	warnings func() []string
 	cluster  Members
-	expired  *expiredRanges
 }
 
 // EndpointPolicy judges what a subscription asks to be sent where (egress.Policy).
@@ -56,7 +55,6 @@ type Options struct {
 	Endpoints  EndpointPolicy
 	Dropped    *DroppedBatches
 	APIKeys    []APIKey
-	Expired    []Expired
 	Replays    []Replay
 	// AdminKey is the first admin key; "" with no stored key is development mode.
 	AdminKey string
@@ -74,8 +72,7 @@ type Options struct {
 // New makes an Engine.
 func New(o Options) *Engine {
 	e := &Engine{
-		expired: newExpiredRanges(o.Expired),
-		state:   o.State, history: o.History, lanes: o.Lanes, deliveries: o.Deliveries,
+		state: o.State, history: o.History, lanes: o.Lanes, deliveries: o.Deliveries,
 		table: o.Table, recent: o.Recent, endpoints: o.Endpoints, dropped: o.Dropped,
 		keys: newKeyring(o.AdminKey, o.APIKeys), clock: o.Clock, logger: o.Logger,
 		member: o.Member, revision: o.Table.Revision(), unready: o.Unready, warnings: o.Warnings, cluster: o.Members,

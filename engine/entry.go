@@ -27,6 +27,8 @@ const (
 	EntryQueue
 	// EntryReplay is the order of a replay.
 	EntryReplay
+	// EntryExpired is the dead letters of deliveries that expired together.
+	EntryExpired
 )
 
 // EntryKey names a register.

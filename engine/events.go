@@ -8,7 +8,7 @@ func (e *Engine) Event(ctx context.Context, caller Caller, id string) (*Event, e
 	if err != nil {
 		return nil, err
 	}
-	if event == nil || event.Data == nil || !callerSeesEvent(caller, event) {
+	if event == nil || !callerSeesEvent(caller, event) {
 		return nil, Errorf(CodeNotFound, "no such event")
 	}
 	return event, nil
@@ -19,8 +19,7 @@ func callerSeesEvent(caller Caller, event *Event) bool {
 	return event.Tenant == "" || caller.Sees(event.Tenant)
 }
 
-// lookup finds an event by id, nil when there is none. Its Data is nil when only a stub is
-// left.
+// lookup finds a retained event by id, nil when there is none.
 func (e *Engine) lookup(ctx context.Context, id string) (*Event, error) {
 	ref, ours := ParseEventID(id)
 	if ours {

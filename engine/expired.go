@@ -1,46 +1,65 @@
 package engine
 
-import "sync"
+import "time"
 
-// expiredRanges are the deliveries that left the retention unattempted, as ranges. Safe for
-// concurrent use.
-type expiredRanges struct {
-	mu     sync.RWMutex
-	ranges map[SubscriptionID][]Expired
+const (
+	// MaxExpired bounds the deliveries of one Expired.
+	MaxExpired = 1000
+	// expiredSpan is how far apart they may have been accepted: whoever lists dead letters in
+	// order of time puts those of one span in order in memory.
+	expiredSpan = int64(time.Second / time.Millisecond)
+)
+
+// Expired are deliveries of one subscription that left the retention before they were attempted:
+// dead letters with reason expired. A backlog of millions expires at once, so they are kept many
+// in one, without what the events said. All are of one journal, in order, and were accepted in
+// one second.
+type Expired struct {
+	Subscription SubscriptionID
+	Key          DeliveryKey // the second, and the first event
+	ExpiredAt    time.Time
+	Deliveries   []ExpiredDelivery
 }
 
-// NewExpired starts from the stored ranges.
-func newExpiredRanges(stored []Expired) *expiredRanges {
-	x := &expiredRanges{ranges: make(map[SubscriptionID][]Expired)}
-	for _, r := range stored {
-		x.ranges[r.Subscription] = append(x.ranges[r.Subscription], r)
+// ExpiredDelivery is what is left of one.
+type ExpiredDelivery struct {
+	Sequence      uint64
+	AcceptedMilli int64
+	EventID       string
+	Topic         string
+}
+
+// ExpiredSecond is the AcceptedMilli of the Key under which a delivery expires.
+func ExpiredSecond(acceptedMilli int64) int64 { return acceptedMilli - acceptedMilli%expiredSpan }
+
+// Add adds the delivery of the next event, if it belongs with those that are there; it reports
+// false when another Expired must take it.
+func (x *Expired) Add(event *Event) bool {
+	key := event.Key()
+	second := ExpiredSecond(key.AcceptedMilli)
+	switch {
+	case len(x.Deliveries) == 0:
+		x.Key = DeliveryKey{AcceptedMilli: second, Event: event.Ref}
+	case len(x.Deliveries) == MaxExpired || x.Key.AcceptedMilli != second:
+		return false
 	}
-	return x
+	x.Deliveries = append(x.Deliveries, ExpiredDelivery{
+		Sequence: event.Ref.Sequence, AcceptedMilli: key.AcceptedMilli, EventID: event.ID, Topic: event.Topic,
+	})
+	return true
 }
 
-// Expire notes a range that the retention job has made durable.
-func (e *Engine) Expire(r Expired) {
-	e.expired.mu.Lock()
-	defer e.expired.mu.Unlock()
-	e.expired.ranges[r.Subscription] = append(e.expired.ranges[r.Subscription], r)
-}
-
-// LocalExpired lists what left the retention of the journals that this member keeps.
-func (e *Engine) LocalExpired(id SubscriptionID) []Expired { return e.expired.of(id) }
-
-func (x *expiredRanges) has(id SubscriptionID, ref EventRef) bool {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	for _, r := range x.ranges[id] {
-		if r.Journal == ref.Journal && ref.Sequence >= r.Range.From && ref.Sequence <= r.Range.Through {
-			return true
+// Letters are the dead letters that it stands for. Their events have an id and a topic, and no
+// Data.
+func (x *Expired) Letters() []DeadLetter {
+	letters := make([]DeadLetter, len(x.Deliveries))
+	for n, d := range x.Deliveries {
+		ref := EventRef{Journal: x.Key.Event.Journal, Sequence: d.Sequence}
+		letters[n] = DeadLetter{
+			Subscription: x.Subscription, Key: DeliveryKey{AcceptedMilli: d.AcceptedMilli, Event: ref},
+			Reason: ReasonExpired, DiedAt: x.ExpiredAt,
+			Event: &Event{Ref: ref, ID: d.EventID, Topic: d.Topic, AcceptedAt: time.UnixMilli(d.AcceptedMilli).UTC()},
 		}
 	}
-	return false
-}
-
-func (x *expiredRanges) of(id SubscriptionID) []Expired {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return append([]Expired(nil), x.ranges[id]...)
+	return letters
 }

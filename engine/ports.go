@@ -37,11 +37,8 @@ type Journal interface {
 	Synced() uint64
 	// Segments lists the sealed segments, oldest first, with what retention must know.
 	Segments() []Segment
-	// Trim removes the oldest segment if it is s; it keeps a stub of it without bodies when
-	// keepStub is set, so that expired deliveries can still be listed.
-	Trim(s Segment, keepStub bool) error
-	// RemoveStub removes the stub of s.
-	RemoveStub(s Segment) error
+	// Trim removes the oldest segment if it is s.
+	Trim(s Segment) error
 	// Damage lists the sequences whose records could not be read, found at open or since.
 	Damage() []Range
 	Close() error
@@ -54,7 +51,6 @@ type Segment struct {
 	LastAt        time.Time
 	FirstRevision uint64
 	Bytes         int64
-	Stub          bool // its bodies are gone
 }
 
 // Write is one change of the state. The kinds are the types of writes.go.
@@ -74,9 +70,13 @@ type State interface {
 	// order of key.
 	RetryRecords(ctx context.Context, sub SubscriptionID, after DeliveryKey, limit int) ([]RetryRecord, error)
 	RetryRecord(ctx context.Context, sub SubscriptionID, key DeliveryKey) (RetryRecord, bool, error)
-	// DeadLetters lists like RetryRecords.
+	// DeadLetters lists like RetryRecords, those that expired among them.
 	DeadLetters(ctx context.Context, sub SubscriptionID, after DeliveryKey, limit int) ([]DeadLetter, error)
 	DeadLetter(ctx context.Context, sub SubscriptionID, key DeliveryKey) (DeadLetter, bool, error)
+	// DeadLetterOf finds one whose accept time is not known, by going through the keys.
+	DeadLetterOf(ctx context.Context, sub SubscriptionID, event EventRef) (DeadLetter, bool, error)
+	// Expired lists like RetryRecords what PutExpired wrote.
+	Expired(ctx context.Context, sub SubscriptionID, after DeliveryKey, limit int) ([]Expired, error)
 	// Identities finds the events that given ids were used for.
 	Identities(ctx context.Context, ids []string) (map[string]Identity, error)
 	// Answer finds what a request with an Idempotency-Key was answered.
@@ -96,7 +96,6 @@ type Snapshot struct {
 	Cursors    []Cursor
 	Queues     []Queue
 	DoneMarks  []DoneMark
-	Expired    []Expired
 	Replays    []Replay
 	Dropped    []uint64 // ids of batches that recovery dropped
 	DeadCount  map[SubscriptionID]int
@@ -155,9 +154,9 @@ type Members interface {
 	// that is seen. Errors: unavailable (one that is seen does not answer).
 	Identities(ctx context.Context, ids []string) (map[string]Identity, error)
 	Answer(ctx context.Context, key string) (Answer, bool, error)
-	// Expired lists the deliveries of a subscription that left the retention of any member's
-	// journals unattempted.
-	Expired(ctx context.Context, id SubscriptionID) []Expired
+	// Delivery describes a delivery as the owner of its subscription knows it. Errors: those of
+	// Engine.Delivery, unavailable (the owner does not answer).
+	Delivery(ctx context.Context, id string) (DeliveryView, error)
 	// ShareKey tells every member that is seen of an API key, or of its end; the others hear of it
 	// when they are back.
 	ShareKey(ctx context.Context, key APIKey)

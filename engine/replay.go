@@ -151,20 +151,18 @@ func (e *Engine) replayItems(ctx context.Context, version *Subscription, r Repla
 		if event.Directed != "" || !wanted(event.Topic) || event.Key().Compare(r.After) <= 0 || !e.table.WasFor(event, version.ID) {
 			return true
 		}
-		view, err := c.view(ctx, event)
-		if err != nil {
-			failed = err
+		var view DeliveryView
+		if view, failed = c.view(ctx, event); failed != nil {
 			return false
+		}
+		if view.Reason == ReasonExpired || (view.State != DeliveryDead && view.State != DeliveryDelivered) {
+			return true // its body is about to go, or it still waits
 		}
 		var dead *DeadLetter
 		if view.State == DeliveryDead {
-			if dead, failed = e.findDead(ctx, version.ID, event.Ref, event); failed != nil {
-				return false
-			}
-		} else if view.State != DeliveryDelivered {
-			return true
+			dead, failed = e.findDead(ctx, version.ID, event.Ref, event)
 		}
-		return visit(FeedItem{Event: event, Delivery: view}, dead)
+		return failed == nil && visit(FeedItem{Event: event, Delivery: view}, dead)
 	})
 	if failed != nil {
 		return failed
@@ -183,6 +181,9 @@ func (e *Engine) replayDead(ctx context.Context, c *classifier, r Replay, wanted
 			dead := &page[n]
 			after = dead.Key
 			view := e.viewDead(c, dead)
+			if dead.Reason == ReasonExpired {
+				continue // its body is gone
+			}
 			if window.Contains(view.AcceptedAt) && wanted(view.Topic) && !visit(FeedItem{Event: dead.Event, Delivery: view}, dead) {
 				return nil
 			}

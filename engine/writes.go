@@ -51,10 +51,13 @@ type (
 	PutLane struct{ LaneRecord }
 	// DropLane forgets a lane that was drained.
 	DropLane struct{ Name string }
-	// PutExpired keeps a range of deliveries that left the retention unattempted.
+	// PutExpired keeps the dead letters of deliveries that left the retention unattempted.
 	PutExpired struct{ Expired }
-	// DropExpired forgets such a range with the stub of its segment.
-	DropExpired struct{ Expired }
+	// DropExpired removes them.
+	DropExpired struct {
+		Subscription SubscriptionID
+		Key          DeliveryKey
+	}
 	// PutReplay makes a replay durable, with how far it came.
 	PutReplay struct{ Replay }
 	// DropReplay ends a replay.

@@ -232,7 +232,7 @@ func (c *Copies) Trim(now time.Time, retention func(lane string) time.Duration, 
 			if segment.Last >= release || now.Sub(segment.LastAt) < retention(h.of.Lane) {
 				break
 			}
-			errs = append(errs, h.journal.Trim(segment, false))
+			errs = append(errs, h.journal.Trim(segment))
 		}
 	}
 	return errors.Join(errs...)

@@ -8,7 +8,7 @@
 //	OpenJournal   recover.go, recovertail.go   puts the files together, cuts a torn tail
 //	Append        journal.go, groupcommit.go   one write and one sync for many requests
 //	Read, Get     read.go, scan.go             by a sparse index (segmentset.go), checked
-//	Trim          retention.go                 whole segments, leaving stubs without bodies
+//	Trim          retention.go                 whole segments
 //	ReadFrames    frames.go                    the bytes of records, for a Replica elsewhere
 //	on disk       segment.go, frame.go, record.go
 //

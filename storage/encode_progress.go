@@ -118,26 +118,6 @@ func decodeWatermark(journal engine.JournalID, value []byte) (engine.Watermark, 
 	return m, r.end()
 }
 
-func encodeExpired(e engine.Expired) []byte {
-	w := newValueWriter(24)
-	w.uint(e.Range.Through)
-	w.uint(e.Events)
-	w.time(e.ExpiredAt)
-	return w.b
-}
-
-func decodeExpired(sub engine.SubscriptionID, journal engine.JournalID, from uint64, value []byte) (engine.Expired, error) {
-	r := newValueReader(value)
-	e := engine.Expired{
-		Subscription: sub,
-		Journal:      journal,
-		Range:        engine.Range{From: from, Through: r.uint()},
-		Events:       r.uint(),
-		ExpiredAt:    r.time(),
-	}
-	return e, r.end()
-}
-
 // ranges writes each bound as the distance from the one before it; the arithmetic wraps,
 // so any bounds come back as they were.
 func (w *valueWriter) ranges(ranges []engine.Range) {

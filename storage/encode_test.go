@@ -66,6 +66,9 @@ func codecs() []codec {
 			return decodeVersion(9, "sub_a", b, map[string]string{}, new(pieces))
 		}),
 		codecOf("replay", drawReplay, encodeReplay, func(b []byte) (engine.Replay, error) { return decodeReplay("rpl", b) }),
+		codecOf("what expired", drawExpired, encodeExpired, func(b []byte) (engine.Expired, error) {
+			return decodeExpired("sub_a", testExpired, b)
+		}),
 		codecOf("attempt", drawAttempt, encodeAttempt, func(b []byte) (engine.Attempt, error) {
 			r := newBlockReader(b)
 			if r.count != 1 {
@@ -284,6 +287,26 @@ func drawReplay(t *rapid.T) engine.Replay {
 		Topics: drawList(t, 5, drawPattern), DeadOnly: drawTruth(t), Rate: rapid.Float64().Draw(t, "rate"), CreatedAt: drawTime(t),
 		After: engine.DeliveryKey{AcceptedMilli: rapid.Int64().Draw(t, "milli"), Event: drawRef(t)}, Count: drawCount(t),
 	}
+}
+
+// testExpired is the key of what drawExpired draws.
+var testExpired = engine.DeliveryKey{AcceptedMilli: 1_800_000_000_000, Event: engine.EventRef{Journal: 7, Sequence: 40}}
+
+func drawExpired(t *rapid.T) engine.Expired {
+	x := engine.Expired{Subscription: "sub_a", ExpiredAt: drawTime(t)}
+	ref := testExpired.Event
+	for range rapid.IntRange(1, 5).Draw(t, "deliveries") {
+		event := &engine.Event{
+			Ref: ref, ID: engine.EventID(ref), Topic: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "topic"),
+			AcceptedAt: time.UnixMilli(testExpired.AcceptedMilli + rapid.Int64Range(0, 999).Draw(t, "milli")),
+		}
+		if given := drawText(t); given != "" {
+			event.ID = given
+		}
+		x.Add(event)
+		ref.Sequence += rapid.Uint64Range(1, 300).Draw(t, "step")
+	}
+	return x
 }
 
 // encodeAttempt is a block of one row.

@@ -53,6 +53,7 @@ type writtenRegister struct {
 	deadLater bool // dead was put after retry
 	queue     *engine.Queue
 	replay    *engine.Replay
+	expired   *engine.Expired
 }
 
 func (r *writtenRegister) value() EntryValue {
@@ -62,7 +63,7 @@ func (r *writtenRegister) value() EntryValue {
 	case r.retry != nil:
 		return EntryValue{Retry: r.retry}
 	default:
-		return EntryValue{Dead: r.dead, Queue: r.queue, Replay: r.replay}
+		return EntryValue{Dead: r.dead, Queue: r.queue, Replay: r.replay, Expired: r.expired}
 	}
 }
 
@@ -87,6 +88,10 @@ func (g *entryGroup) take(write engine.Write) bool {
 		g.register(engine.EntryKey{Kind: engine.EntryReplay, Subscription: w.Subscription, Key: w.ID}).replay = &w.Replay
 	case engine.DropReplay:
 		g.register(engine.EntryKey{Kind: engine.EntryReplay, Subscription: w.Subscription, Key: w.ID}).replay = nil
+	case engine.PutExpired:
+		g.register(expiredRegister(w.Subscription, w.Key)).expired = &w.Expired
+	case engine.DropExpired:
+		g.register(expiredRegister(w.Subscription, w.Key)).expired = nil
 	default:
 		return false
 	}

@@ -57,12 +57,16 @@ func SplitEntries(entries []engine.Entry) (groups [][]engine.Entry) {
 }
 
 // entryBounds bounds what one merged entry changes. A delivery changes its mark, its retry
-// record and the two values and two times of dead letters, at most; anything else its mark
-// and its value.
+// record and the two values and two times of dead letters, at most; what expired its mark, its
+// value and two times; anything else its mark and its value.
 func entryBounds(e *engine.Entry) (keys, size int) {
-	keys = 2
-	if e.Kind == engine.EntryDelivery {
+	switch e.Kind {
+	case engine.EntryDelivery:
 		keys = 6
+	case engine.EntryExpired:
+		keys = 4
+	default:
+		keys = 2
 	}
 	const longestPrefix = prefixBytes + 8 + 2 // that of a dead letter by time
 	key := longestPrefix + len(e.Subscription) + len(e.Key)
@@ -104,6 +108,9 @@ func newEntryMerge(e *engine.Entry) (*entryMerge, error) {
 		put(prefixQueue, e.Value[1:])
 	case v.Replay != nil:
 		put(prefixReplay, e.Value[1:])
+	case v.Expired != nil:
+		put(prefixExpired, e.Value[1:])
+		m.puts = append(m.puts, change{key: expiredTimeKey(*v.Expired), value: []byte{valueVersion}})
 	}
 	return m, nil
 }

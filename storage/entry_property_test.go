@@ -23,7 +23,7 @@ func drawGroups(t *rapid.T, sub engine.SubscriptionID) [][]engine.Entry {
 	write := rapid.Custom(func(t *rapid.T) engine.Write {
 		key := rapid.SampledFrom(keys).Draw(t, "key")
 		n := rapid.IntRange(0, 2).Draw(t, "n")
-		switch rapid.IntRange(0, 5).Draw(t, "write") {
+		switch rapid.IntRange(0, 7).Draw(t, "write") {
 		case 0:
 			return engine.PutRetryRecord{RetryRecord: engine.RetryRecord{Subscription: sub, Key: key, Attempts: n}}
 		case 1:
@@ -38,6 +38,15 @@ func drawGroups(t *rapid.T, sub engine.SubscriptionID) [][]engine.Entry {
 			return engine.DropDeadLetter{Subscription: sub, Key: key}
 		case 4:
 			return engine.PutQueue{Queue: engine.Queue{Subscription: sub, Records: n}}
+		case 5:
+			x := engine.Expired{Subscription: sub, ExpiredAt: time.UnixMilli(int64(n))}
+			for i := range uint64(n + 1) {
+				ref := engine.EventRef{Journal: 9, Sequence: 1 + i}
+				x.Add(&engine.Event{Ref: ref, ID: engine.EventID(ref), Topic: "a", AcceptedAt: time.UnixMilli(5)})
+			}
+			return engine.PutExpired{Expired: x}
+		case 6:
+			return engine.DropExpired{Subscription: sub, Key: engine.DeliveryKey{Event: engine.EventRef{Journal: 9, Sequence: 1}}}
 		default:
 			return engine.DropQueue{Subscription: sub}
 		}
@@ -144,6 +153,8 @@ func checkEntries(t *rapid.T, name string, state *keyedState, sub engine.Subscri
 			retries = append(retries, *v.Retry)
 		case v.Dead != nil:
 			deads = append(deads, *v.Dead)
+		case v.Expired != nil:
+			deads = append(deads, v.Expired.Letters()...)
 		case v.Queue != nil:
 			queues = append(queues, *v.Queue)
 		case v.Replay != nil:
@@ -154,6 +165,7 @@ func checkEntries(t *rapid.T, name string, state *keyedState, sub engine.Subscri
 	if err != nil || !reflect.DeepEqual(gotRetries, retries) {
 		t.Fatalf("%s: retry records, %v\n got %+v\nwant %+v", name, err, gotRetries, retries)
 	}
+	slices.SortFunc(deads, byDeliveryKey)
 	gotDeads, err := state.DeadLetters(context.Background(), sub, engine.DeliveryKey{}, MaxPage)
 	if err != nil || !reflect.DeepEqual(gotDeads, deads) {
 		t.Fatalf("%s: dead letters, %v\n got %+v\nwant %+v", name, err, gotDeads, deads)

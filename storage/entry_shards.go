@@ -53,19 +53,21 @@ func (d *shardDrop) resolve(view stateView) (changes []change, again bool, err e
 	return changes, again, err
 }
 
-// RegisterAll gives every retry record, dead letter and queue that has no register one with
-// stamp, so that a folder of a single member can be one of a cluster; a delivery with both a
-// retry record and a dead letter keeps the retry record; and every replay.
+// RegisterAll gives every retry record, dead letter, queue and replay that has no register one
+// with stamp, so that a folder of a single member can be one of a cluster; a delivery with both a
+// retry record and a dead letter keeps the retry record.
 // It works in bounded groups and can be repeated: what has a register keeps it. Errors:
 // unavailable (closed), that of ctx, damaged values. It may be called concurrently.
 func (k *keyedState) RegisterAll(ctx context.Context, stamp engine.Stamp) error {
-	for _, prefix := range []string{prefixRetryRecord, prefixDeadLetter, prefixQueue, prefixReplay} {
+	for _, prefix := range []string{prefixRetryRecord, prefixDeadLetter, prefixQueue, prefixReplay, prefixExpired} {
 		kind := engine.EntryDelivery
 		switch prefix {
 		case prefixQueue:
 			kind = engine.EntryQueue
 		case prefixReplay:
 			kind = engine.EntryReplay
+		case prefixExpired:
+			kind = engine.EntryExpired
 		}
 		r := &registration{prefix: []byte(prefix), kind: kind, stamp: stamp}
 		for more := true; more; {

@@ -17,6 +17,8 @@ type EntryValue struct {
 	Dead   *engine.DeadLetter
 	Queue  *engine.Queue
 	Replay *engine.Replay
+	// Expired is many dead letters.
+	Expired *engine.Expired
 	// Key is the delivery of an engine.EntryDelivery, of a tombstone too.
 	Key engine.DeliveryKey
 }
@@ -63,6 +65,10 @@ func (v *EntryValue) decode(e *engine.Entry) error {
 		}
 		v.Replay = &replay
 		return err
+	case e.Kind == engine.EntryExpired && letter == prefixExpired:
+		expired, err := decodeExpired(e.Subscription, readDeliveryKey([]byte(e.Key)), value)
+		v.Expired = &expired
+		return err
 	default:
 		return fmt.Errorf("%w: letter %q in an entry of kind %d", errValue, letter[:1], e.Kind)
 	}
@@ -84,6 +90,8 @@ func (v EntryValue) Encode() []byte {
 		return append([]byte(prefixQueue[:1]), encodeQueue(*v.Queue)...)
 	case v.Replay != nil:
 		return append([]byte(prefixReplay[:1]), encodeReplay(*v.Replay)...)
+	case v.Expired != nil:
+		return append([]byte(prefixExpired[:1]), encodeExpired(*v.Expired)...)
 	default:
 		return nil
 	}
@@ -128,7 +136,7 @@ func checkEntryKey(k engine.EntryKey) error {
 	}
 	ok := false
 	switch k.Kind {
-	case engine.EntryDelivery:
+	case engine.EntryDelivery, engine.EntryExpired:
 		ok = len(k.Key) == deliveryKeyBytes
 	case engine.EntryQueue:
 		ok = k.Key == ""

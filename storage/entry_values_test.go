@@ -17,7 +17,7 @@ var testDelivery = deliveryRegister("sub_a", testKey)
 // drawEntry draws an entry of any kind, as EntriesOf makes it.
 func drawEntry(t *rapid.T) (engine.Entry, EntryValue) {
 	key, v := testDelivery, EntryValue{Key: testKey}
-	switch rapid.IntRange(0, 4).Draw(t, "kind") {
+	switch rapid.IntRange(0, 5).Draw(t, "kind") {
 	case 0:
 		record := drawRetryRecord(t)
 		record.Carried = record.Body != nil
@@ -35,6 +35,10 @@ func drawEntry(t *rapid.T) (engine.Entry, EntryValue) {
 		replay := drawReplay(t)
 		replay.Subscription = "sub_a"
 		key, v = engine.EntryKey{Kind: engine.EntryReplay, Subscription: "sub_a", Key: replay.ID}, EntryValue{Replay: &replay}
+	case 4:
+		expired := drawExpired(t)
+		key = expiredRegister("sub_a", expired.Key)
+		v = EntryValue{Expired: &expired}
 	}
 	return engine.Entry{EntryKey: key, Value: v.Encode()}, v
 }
@@ -70,6 +74,17 @@ func TestDamagedEntriesAreRefused(t *testing.T) {
 	})
 }
 
+// expiredOf is n deliveries that expired together, as many as Add would not take too.
+func expiredOf(n int) *engine.Expired {
+	x := &engine.Expired{Subscription: "sub_a", Key: testExpired}
+	for i := range uint64(n) {
+		x.Deliveries = append(x.Deliveries, engine.ExpiredDelivery{
+			Sequence: testExpired.Event.Sequence + i, AcceptedMilli: testExpired.AcceptedMilli, EventID: "given", Topic: "a",
+		})
+	}
+	return x
+}
+
 func TestEntriesOfOtherShapesAreRefused(t *testing.T) {
 	t.Parallel()
 	queue := engine.EntryKey{Kind: engine.EntryQueue, Subscription: "sub_a"}
@@ -78,6 +93,8 @@ func TestEntriesOfOtherShapesAreRefused(t *testing.T) {
 	retry := EntryValue{Retry: &engine.RetryRecord{}}.Encode()
 	queued := EntryValue{Queue: &engine.Queue{}}.Encode()
 	foreign := EntryValue{Replay: &engine.Replay{Subscription: "sub_b"}}.Encode()
+	expired := EntryValue{Expired: expiredOf(engine.MaxExpired)}.Encode()
+	tooMany := EntryValue{Expired: expiredOf(engine.MaxExpired + 1)}.Encode()
 	eventless := joinDeadLetter(encodeDeadLetter(engine.DeadLetter{Event: &engine.Event{}}), nil)
 	unasked := joinDeadLetter(encodeDeadLetter(engine.DeadLetter{}), encodeEventValue(&engine.Event{}))
 	long := engine.SubscriptionID(strings.Repeat("s", MaxSubscriptionIDBytes))
@@ -91,7 +108,7 @@ func TestEntriesOfOtherShapesAreRefused(t *testing.T) {
 		{"an empty value", engine.Entry{EntryKey: testDelivery, Value: []byte{}}, true},
 		{"a letter alone", engine.Entry{EntryKey: testDelivery, Value: []byte("r")}, false},
 		{"no kind", engine.Entry{}, false},
-		{"an unknown kind", engine.Entry{EntryKey: engine.EntryKey{Kind: engine.EntryReplay + 1, Subscription: "sub_a"}}, false},
+		{"an unknown kind", engine.Entry{EntryKey: engine.EntryKey{Kind: engine.EntryExpired + 1, Subscription: "sub_a"}}, false},
 		{"a short delivery", engine.Entry{EntryKey: with(testDelivery, func(k *engine.EntryKey) { k.Key = k.Key[1:] })}, false},
 		{"a long delivery", engine.Entry{EntryKey: with(testDelivery, func(k *engine.EntryKey) { k.Key += "1" })}, false},
 		{"a queue with a key", engine.Entry{EntryKey: with(queue, func(k *engine.EntryKey) { k.Key = "1" })}, false},
@@ -103,6 +120,9 @@ func TestEntriesOfOtherShapesAreRefused(t *testing.T) {
 		{"a retry record as a queue", engine.Entry{EntryKey: queue, Value: retry}, false},
 		{"a queue as a delivery", engine.Entry{EntryKey: testDelivery, Value: queued}, false},
 		{"a replay of another subscription", engine.Entry{EntryKey: replay, Value: foreign}, false},
+		{"what expired under another key", engine.Entry{EntryKey: expiredRegister("sub_a", testKey), Value: expired}, false},
+		{"what expired as a delivery", engine.Entry{EntryKey: testDelivery, Value: expired}, false},
+		{"more than expires together", engine.Entry{EntryKey: expiredRegister("sub_a", testExpired), Value: tooMany}, false},
 		{"a dead letter without its event", engine.Entry{EntryKey: testDelivery, Value: eventless}, false},
 		{"a dead letter with an event too many", engine.Entry{EntryKey: testDelivery, Value: unasked}, false},
 	} {
@@ -200,6 +220,18 @@ func TestEntriesOf(t *testing.T) {
 	}
 	if v, err := DecodeEntry(&entries[0]); err != nil || v.Replay == nil || !reflect.DeepEqual(*v.Replay, replay.Replay) {
 		t.Errorf("a replay comes back as %+v, %v", v.Replay, err)
+	}
+	expired := engine.PutExpired{Expired: *expiredOf(3)}
+	entries, _, err = EntriesOf(writes(expired))
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("what expired: %+v, %v", entries, err)
+	}
+	if v, err := DecodeEntry(&entries[0]); err != nil || v.Expired == nil || !reflect.DeepEqual(*v.Expired, expired.Expired) {
+		t.Errorf("what expired comes back as %+v, %v", v.Expired, err)
+	}
+	entries, _, err = EntriesOf(writes(expired, engine.DropExpired{Subscription: "sub_a", Key: testExpired}))
+	if err != nil || len(entries) != 1 || entries[0].Value != nil {
+		t.Errorf("what expired, dropped: %+v, %v", entries, err)
 	}
 	entries, _, err = EntriesOf(writes(queue, engine.DropQueue{Subscription: "sub_a"}))
 	if err != nil || len(entries) != 1 || entries[0].Value != nil {

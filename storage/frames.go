@@ -59,7 +59,7 @@ func (j *Journal) ReadFrames(from uint64, limit int) (frames []byte, next uint64
 	from = max(from, 1)
 	synced := j.Synced() // before the walk, which then finds all of it that is there
 	c := frameCopy{next: from, limit: limit}
-	end, err := j.run(j.segments.find, &walk{next: from, left: 1, copy: &c})
+	end, err := j.run(&walk{next: from, left: 1, copy: &c})
 	switch {
 	case err != nil:
 		return nil, from, err

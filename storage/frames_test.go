@@ -152,8 +152,8 @@ func TestReadFramesOfWhatWasTrimmed(t *testing.T) {
 	t.Parallel()
 	j := openJournal(t, closedJournal(t, 60), smallSegments(quiet()))
 	segments := j.Segments()
-	for i, s := range segments {
-		if err := j.Trim(s, i == 0); err != nil {
+	for _, s := range segments {
+		if err := j.Trim(s); err != nil {
 			t.Fatal(err)
 		}
 		wantMissing(t, j, 1, s.Last+1)
@@ -180,7 +180,7 @@ func TestReadFramesBesideAppendsAndTrims(t *testing.T) {
 			}
 			<-synced
 			if s := j.Segments(); len(s) > 3 {
-				if err := j.Trim(s[0], false); err != nil {
+				if err := j.Trim(s[0]); err != nil {
 					t.Error(err)
 				}
 			}

@@ -43,7 +43,7 @@ type group struct {
 // add encodes one stamped record.
 func (g *group) add(r engine.Record, seed uint32, sequence, synced uint64, at int64) {
 	start := len(g.frames)
-	g.frames = appendRecord(beginFrame(g.frames), r, false)
+	g.frames = appendRecord(beginFrame(g.frames), r)
 	g.frames = endFrame(g.frames, start, seed, sequence, synced)
 	g.count(start, sequence, at, r.Event)
 }

@@ -93,7 +93,7 @@ type Journal struct {
 
 	segments segmentSet
 	damage   damageList
-	trimming sync.Mutex // held by Trim and RemoveStub
+	trimming sync.Mutex // held by Trim
 
 	mu      sync.Mutex
 	room    sync.Cond // pending was taken, or the journal is closing
@@ -188,8 +188,7 @@ func (j *Journal) rouse() {
 	}
 }
 
-// Bounds are the first retained sequence and the next one to be written. Stubs do not
-// count as retained.
+// Bounds are the first retained sequence and the next one to be written.
 func (j *Journal) Bounds() (first, next uint64) {
 	j.mu.Lock()
 	next = j.next

@@ -184,22 +184,6 @@ func TestSeekStepsOverDamage(t *testing.T) {
 	}
 }
 
-func TestDamageSurvivesAsAStub(t *testing.T) {
-	t.Parallel()
-	dir := closedJournal(t, 40)
-	flip(t, dir, 3)
-	j := openJournal(t, dir, smallSegments(quiet()))
-	first := j.Segments()[0]
-	if err := j.Trim(first, true); err != nil {
-		t.Fatal(err)
-	}
-	sequences, _ := storagetest.ReadJournal(t, j.ReadStub, 1)
-	if want := upTo(first.Last, only(3, 3)); !slices.Equal(sequences, want) {
-		t.Errorf("ReadStub: got %v, want %v", sequences, want)
-	}
-	wantDamage(t, j, only(3, 3))
-}
-
 // A bit that flips anywhere in a journal of which the state knows how far it was synced is
 // either harmless or takes records away by name: it never changes one, hides one in
 // silence or lets a sequence be used twice.

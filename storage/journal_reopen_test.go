@@ -167,7 +167,7 @@ func TestSequencesGoOnAfterEverythingWasTrimmed(t *testing.T) {
 	dir := closedJournal(t, 40)
 	j := openJournal(t, dir, smallSegments(quiet()))
 	for _, s := range j.Segments() {
-		if err := j.Trim(s, false); err != nil {
+		if err := j.Trim(s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -182,57 +182,6 @@ func TestSequencesGoOnAfterEverythingWasTrimmed(t *testing.T) {
 	}
 	wantDamage(t, j)
 	wantGoesOn(t, j, 41)
-}
-
-func TestStubsAreKept(t *testing.T) {
-	t.Parallel()
-	dir := closedJournal(t, 60)
-	j := openJournal(t, dir, smallSegments(quiet()))
-	segments := j.Segments()
-	for _, s := range segments[:2] {
-		if err := j.Trim(s, true); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := j.Segments()
-	again := openJournal(t, copyJournal(t, dir), smallSegments(quiet()))
-	if got := again.Segments(); !reflect.DeepEqual(got[:len(segments)], want) || !got[1].Stub || got[2].Stub {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	if sequences, _ := storagetest.ReadJournal(t, again.ReadStub, 1); uint64(len(sequences)) != segments[1].Last {
-		t.Errorf("ReadStub: got %v, want all through %d", sequences, segments[1].Last)
-	}
-}
-
-// A crash in the middle of a trim leaves the segment with its stub, or a draft of one.
-func TestTrimCutShortDidNotHappen(t *testing.T) {
-	t.Parallel()
-	dir := closedJournal(t, 40)
-	whole := copyJournal(t, dir)
-	j := openJournal(t, dir, smallSegments(quiet()))
-	first := j.Segments()[0]
-	if err := j.Trim(first, true); err != nil {
-		t.Fatal(err)
-	}
-	stub, err := os.ReadFile(filepath.Join(dir, "00000000000000000001.stub"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"00000000000000000001.stub", "00000000000000000001.stub.tmp"} {
-		cut := copyJournal(t, whole)
-		path := filepath.Join(cut, name)
-		if err := os.WriteFile(path, stub, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		again := openJournal(t, cut, smallSegments(quiet()))
-		wantRecords(t, again, upTo(40))
-		if got := again.Segments()[0]; got.Stub || got.First != 1 {
-			t.Errorf("%s: got %+v, want the segment", name, got)
-		}
-		if _, err := os.Stat(path); !os.IsNotExist(err) {
-			t.Errorf("%s is still there: %v", name, err)
-		}
-	}
 }
 
 func TestForeignFilesAreIgnoredWithAWarning(t *testing.T) {

@@ -3,6 +3,7 @@ package storage_test
 import (
 	"testing"
 
+	"pannier/engine"
 	"pannier/storage"
 	"pannier/storage/storagetest"
 )
@@ -12,7 +13,7 @@ const suiteSegmentBytes = storagetest.JournalSegmentRecords * (storagetest.Journ
 
 func TestJournal(t *testing.T) {
 	t.Parallel()
-	storagetest.Journal(t, func(t *testing.T) storagetest.StubReader {
+	storagetest.Journal(t, func(t *testing.T) engine.Journal {
 		t.Helper()
 		return openJournal(t, t.TempDir(), storage.JournalOptions{SegmentBytes: suiteSegmentBytes})
 	})
@@ -20,7 +21,7 @@ func TestJournal(t *testing.T) {
 
 func TestMemoryJournal(t *testing.T) {
 	t.Parallel()
-	storagetest.Journal(t, func(t *testing.T) storagetest.StubReader {
+	storagetest.Journal(t, func(t *testing.T) engine.Journal {
 		t.Helper()
 		j := storage.NewMemoryJournal(testJournalID)
 		j.SegmentRecords = storagetest.JournalSegmentRecords

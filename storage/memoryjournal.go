@@ -24,7 +24,6 @@ type MemoryJournal struct {
 	id engine.JournalID
 
 	mu       sync.Mutex
-	stubs    []*memorySegment
 	segments []*memorySegment // the last one is active
 	next     uint64
 	synced   uint64
@@ -141,14 +140,14 @@ func (j *MemoryJournal) sealOld() {
 
 // Read is that of Journal.
 func (j *MemoryJournal) Read(from uint64, limit int, visit func(sequence uint64, record engine.Record) bool) (next uint64, err error) {
-	return j.read(false, from, limit, visit)
+	return j.read(from, limit, visit)
 }
 
 // Search is that of Journal.
 func (j *MemoryJournal) Search(
 	from uint64, limit int, wanted func(head *engine.Event) bool, visit func(event *engine.Event) bool,
 ) (next uint64, err error) {
-	return j.read(false, from, limit, func(_ uint64, record engine.Record) bool {
+	return j.read(from, limit, func(_ uint64, record engine.Record) bool {
 		if record.Event == nil {
 			return true
 		}
@@ -158,15 +157,10 @@ func (j *MemoryJournal) Search(
 	})
 }
 
-// ReadStub is that of Journal.
-func (j *MemoryJournal) ReadStub(from uint64, limit int, visit func(sequence uint64, record engine.Record) bool) (next uint64, err error) {
-	return j.read(true, from, limit, visit)
-}
-
-func (j *MemoryJournal) read(stub bool, from uint64, limit int, visit func(uint64, engine.Record) bool) (uint64, error) {
+func (j *MemoryJournal) read(from uint64, limit int, visit func(uint64, engine.Record) bool) (uint64, error) {
 	next := max(from, 1)
 	for ; limit > 0; limit-- {
-		sequence, record, ok := j.at(stub, next)
+		sequence, record, ok := j.at(next)
 		if !ok {
 			break
 		}
@@ -179,13 +173,10 @@ func (j *MemoryJournal) read(stub bool, from uint64, limit int, visit func(uint6
 }
 
 // at gives the first synced record at or after sequence.
-func (j *MemoryJournal) at(stub bool, sequence uint64) (uint64, engine.Record, bool) {
+func (j *MemoryJournal) at(sequence uint64) (uint64, engine.Record, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	list := j.segments
-	if stub {
-		list = j.stubs
-	}
 	i := sort.Search(len(list), func(i int) bool { return list[i].last >= sequence })
 	if i == len(list) {
 		return 0, engine.Record{}, false
@@ -199,10 +190,8 @@ func (j *MemoryJournal) at(stub bool, sequence uint64) (uint64, engine.Record, b
 
 // Get is that of Journal.
 func (j *MemoryJournal) Get(sequence uint64) (engine.Record, error) {
-	for _, stub := range []bool{false, true} {
-		if at, record, ok := j.at(stub, sequence); ok && at == sequence && sequence > 0 {
-			return record, nil
-		}
+	if at, record, ok := j.at(sequence); ok && at == sequence && sequence > 0 {
+		return record, nil
 	}
 	return engine.Record{}, errNoRecord
 }
@@ -241,59 +230,25 @@ func (j *MemoryJournal) Segments() []engine.Segment {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.sealOld()
-	list := make([]engine.Segment, 0, len(j.stubs)+len(j.segments)-1)
-	for _, s := range j.stubs {
-		list = append(list, s.describe(true))
-	}
+	list := make([]engine.Segment, 0, len(j.segments)-1)
 	for _, s := range j.segments[:len(j.segments)-1] {
-		list = append(list, s.describe(false))
+		list = append(list, s.describe())
 	}
 	return list
 }
 
-func (s *memorySegment) describe(stub bool) engine.Segment {
-	return (&segment{first: s.first, summary: s.summary, bytes: s.bytes, stub: stub}).describe()
+func (s *memorySegment) describe() engine.Segment {
+	return (&segment{first: s.first, summary: s.summary, bytes: s.bytes}).describe()
 }
 
 // Trim is that of Journal.
-func (j *MemoryJournal) Trim(s engine.Segment, keepStub bool) error {
+func (j *MemoryJournal) Trim(s engine.Segment) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if s.Stub || len(j.segments) == 1 || j.segments[0].first != s.First {
+	if len(j.segments) == 1 || j.segments[0].first != s.First {
 		return fmt.Errorf("trim segment %d: it is not the oldest", s.First)
 	}
-	if keepStub {
-		j.stubs = append(j.stubs, j.segments[0].stub())
-	}
 	j.segments = j.segments[1:]
-	return nil
-}
-
-// stub is a copy without bodies.
-func (s *memorySegment) stub() *memorySegment {
-	stub := &memorySegment{first: s.first, summary: s.summary, began: s.began}
-	for _, record := range s.records {
-		if record.Event != nil {
-			e := *record.Event
-			e.Data, e.Extensions = nil, nil
-			record.Event = &e
-		}
-		stub.records = append(stub.records, record)
-		stub.bytes += int64(recordBytes(record))
-	}
-	return stub
-}
-
-// RemoveStub is that of Journal.
-func (j *MemoryJournal) RemoveStub(s engine.Segment) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for i, stub := range j.stubs {
-		if stub.first == s.First {
-			j.stubs = append(j.stubs[:i:i], j.stubs[i+1:]...)
-			break
-		}
-	}
 	return nil
 }
 

@@ -15,23 +15,13 @@ import (
 // returned false counts as visited. Each call opens the files it needs, so a trim at the
 // same time does it no harm. Errors: a file could not be opened or read.
 func (j *Journal) Read(from uint64, limit int, visit func(sequence uint64, record engine.Record) bool) (next uint64, err error) {
-	return j.read(j.segments.find, from, limit, visit)
-}
-
-// ReadStub is Read over the stubs, whose events have neither Data nor Extensions. Read,
-// Seek and Bounds leave the stubs out.
-func (j *Journal) ReadStub(from uint64, limit int, visit func(sequence uint64, record engine.Record) bool) (next uint64, err error) {
-	return j.read(j.segments.findStub, from, limit, visit)
-}
-
-func (j *Journal) read(find func(uint64) (view, bool), from uint64, limit int, visit func(uint64, engine.Record) bool) (next uint64, err error) {
-	return j.run(find, &walk{next: max(from, 1), left: limit, visit: visit})
+	return j.run(&walk{next: max(from, 1), left: limit, visit: visit})
 }
 
 // run walks over the segments.
-func (j *Journal) run(find func(uint64) (view, bool), w *walk) (next uint64, err error) {
+func (j *Journal) run(w *walk) (next uint64, err error) {
 	for w.left > 0 {
-		v, ok := find(w.next)
+		v, ok := j.segments.find(w.next)
 		if !ok {
 			break
 		}
@@ -199,20 +189,15 @@ func (j *Journal) index(v view, file *os.File) ([]mark, error) {
 	return marks, nil
 }
 
-// Get reads one record; that of a stub has an event without Data and Extensions. Errors:
-// not_found (never written, not synced yet, damaged or past the retention).
+// Get reads one record. Errors: not_found (never written, not synced yet, damaged or past the
+// retention).
 func (j *Journal) Get(sequence uint64) (engine.Record, error) {
-	v, ok := j.segments.find(sequence)
-	find := j.segments.find
-	if !ok || v.first > sequence {
-		find = j.segments.findStub
-		if v, ok = find(sequence); !ok || v.first > sequence {
-			return engine.Record{}, errNoRecord
-		}
+	if v, ok := j.segments.find(sequence); !ok || v.first > sequence {
+		return engine.Record{}, errNoRecord
 	}
 	var found engine.Record
 	var at uint64
-	_, err := j.read(find, sequence, 1, func(sequence uint64, record engine.Record) bool {
+	_, err := j.Read(sequence, 1, func(sequence uint64, record engine.Record) bool {
 		at, found = sequence, record
 		return false
 	})

@@ -18,12 +18,11 @@ const (
 	recordEvent   = 1
 	recordRequest = 2
 
-	flagGivenID  = 1 << 0 // Event.GivenID
-	flagID       = 1 << 1 // the id is written out
-	flagBodyGone = 1 << 2 // a stub's event: neither data nor extensions
-	flagTrace    = 1 << 3 // the traceparent is packed
-	flagDefault  = 1 << 4 // the tenant is the default one, and left out
-	knownFlags   = flagGivenID | flagID | flagBodyGone | flagTrace | flagDefault
+	flagGivenID = 1 << 0 // Event.GivenID
+	flagID      = 1 << 1 // the id is written out
+	flagTrace   = 1 << 2 // the traceparent is packed
+	flagDefault = 1 << 3 // the tenant is the default one, and left out
+	knownFlags  = flagGivenID | flagID | flagTrace | flagDefault
 )
 
 // recordOverhead bounds what a payload holds beside the bytes of its texts.
@@ -66,27 +65,24 @@ func stamp(r engine.Record, ref engine.EventRef, milli int64) {
 	}
 }
 
-// appendRecord encodes a stamped record; bodyGone leaves out what a stub does not keep.
-func appendRecord(b []byte, r engine.Record, bodyGone bool) []byte {
+// appendRecord encodes a stamped record.
+func appendRecord(b []byte, r engine.Record) []byte {
 	w := valueWriter{b: append(b, recordVersion)}
 	if r.Event != nil {
-		appendEvent(&w, r.Event, bodyGone)
+		appendEvent(&w, r.Event)
 	} else {
 		appendRequest(&w, r.Request)
 	}
 	return w.b
 }
 
-func appendEvent(w *valueWriter, e *engine.Event, bodyGone bool) {
+func appendEvent(w *valueWriter, e *engine.Event) {
 	flags := byte(0)
 	if e.GivenID {
 		flags |= flagGivenID
 	}
 	if e.ID != engine.EventID(e.Ref) {
 		flags |= flagID
-	}
-	if bodyGone {
-		flags |= flagBodyGone
 	}
 	if e.Tenant == engine.DefaultTenant {
 		flags |= flagDefault
@@ -114,10 +110,8 @@ func appendEvent(w *valueWriter, e *engine.Event, bodyGone bool) {
 	w.uint(e.Revision)
 	w.string(string(e.Directed))
 	appendBatch(w, e.Batch)
-	if !bodyGone {
-		w.bytes(e.Extensions)
-		w.bytes(e.Data)
-	}
+	w.bytes(e.Extensions)
+	w.bytes(e.Data)
 }
 
 func appendRequest(w *valueWriter, q *engine.Request) {
@@ -145,7 +139,7 @@ func appendBatch(w *valueWriter, b engine.BatchPart) {
 }
 
 // decodeRecord is the inverse of appendRecord. The record shares no memory with payload.
-// An event's Data is nil only in a stub.
+// An event's Data is never nil.
 func decodeRecord(payload []byte, ref engine.EventRef) (engine.Record, error) {
 	r := valueReader{b: payload}
 	record := readRecord(&r, ref, nil)
@@ -218,7 +212,7 @@ func readEvent(r *valueReader, ref engine.EventRef, e *engine.Event, head bool) 
 	e.Revision = r.uint()
 	e.Directed = engine.SubscriptionID(r.sharedString())
 	e.Batch = readBatch(r)
-	if !head && flags&flagBodyGone == 0 {
+	if !head {
 		e.Extensions = r.bytes()
 		if e.Data = r.bytes(); e.Data == nil {
 			e.Data = json.RawMessage{}

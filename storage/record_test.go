@@ -28,11 +28,10 @@ func recordSeeds() [][]byte {
 		Key: "k", Digest: [32]byte{1}, Known: map[uint32]string{0: "a", 7: ""}, Batch: engine.BatchPart{ID: 9, Count: 2}, AcceptedAt: at,
 	}
 	return [][]byte{
-		appendRecord(nil, engine.Record{Event: event}, false),
-		appendRecord(nil, engine.Record{Event: event}, true),
-		appendRecord(nil, engine.Record{Event: plain}, false),
-		appendRecord(nil, engine.Record{Request: request}, false),
-		appendRecord(nil, engine.Record{Event: &traced}, false),
+		appendRecord(nil, engine.Record{Event: event}),
+		appendRecord(nil, engine.Record{Event: plain}),
+		appendRecord(nil, engine.Record{Request: request}),
+		appendRecord(nil, engine.Record{Event: &traced}),
 		{},
 		{recordVersion},
 		{recordVersion + 1, recordEvent},
@@ -55,8 +54,7 @@ func FuzzJournalRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		record, err := decodeRecord(b, fuzzRef)
 		if err == nil {
-			bodyGone := record.Event != nil && record.Event.Data == nil
-			if again := appendRecord(nil, record, bodyGone); !bytes.Equal(again, b) {
+			if again := appendRecord(nil, record); !bytes.Equal(again, b) {
 				t.Errorf("decoded and encoded again:\n got %x\nwant %x", again, b)
 			}
 			if n := recordBytes(record); n < len(b) {
@@ -103,7 +101,7 @@ func TestRecordsKeepTheirBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got bytes.Buffer
-	for _, seed := range recordSeeds()[:5] {
+	for _, seed := range recordSeeds()[:4] {
 		fmt.Fprintf(&got, "%x\n", seed)
 	}
 	if !bytes.Equal(got.Bytes(), want) {

@@ -1,14 +1,12 @@
 package storage
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"pannier/engine"
 )
@@ -43,17 +41,12 @@ func (j *Journal) load(first uint64) error {
 			return err
 		}
 	}
-	stubs, segments, err := j.listFiles()
+	segments, err := j.listFiles()
 	if err != nil {
 		return err
 	}
 	r := recovery{journal: j, last: first - 1}
 	for i, first := range segments {
-		if i == 0 {
-			if err := r.loadStubs(stubs, first); err != nil {
-				return err
-			}
-		}
 		if i == len(segments)-1 {
 			err = r.loadNewest(first)
 		} else {
@@ -63,52 +56,25 @@ func (j *Journal) load(first uint64) error {
 			return err
 		}
 	}
-	if len(segments) == 0 {
-		if err := r.loadStubs(stubs, 0); err != nil {
-			return err
-		}
-	}
 	return r.begin()
 }
 
-// listFiles gives the first sequences of the stubs and of the segments, in order, and
-// removes what a trim left behind that a crash cut short.
-func (j *Journal) listFiles() (stubs, segments []uint64, err error) {
+// listFiles gives the first sequences of the segments, in order.
+func (j *Journal) listFiles() (segments []uint64, err error) {
 	entries, err := os.ReadDir(j.dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, entry := range entries {
-		name, draft := strings.CutSuffix(entry.Name(), draftSuffix)
-		first, stub, ok := parseSegmentName(name)
-		switch {
-		case !ok || !entry.Type().IsRegular():
+		first, ok := parseSegmentName(entry.Name())
+		if !ok || !entry.Type().IsRegular() {
 			j.options.Logger.Warn("journal folder holds a foreign file; it is ignored", "file", filepath.Join(j.dir, entry.Name()))
-		case draft:
-			err = os.Remove(filepath.Join(j.dir, entry.Name()))
-		case stub:
-			stubs = append(stubs, first)
-		default:
-			segments = append(segments, first)
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-	}
-	slices.SortFunc(stubs, cmp.Compare[uint64])
-	slices.SortFunc(segments, cmp.Compare[uint64])
-	whole := stubs[:0]
-	for _, first := range stubs {
-		if _, still := slices.BinarySearch(segments, first); !still {
-			whole = append(whole, first)
 			continue
 		}
-		// The segment was not removed yet: the trim did not happen.
-		if err := os.Remove(segmentPath(j.dir, first, stubSuffix)); err != nil {
-			return nil, nil, err
-		}
+		segments = append(segments, first)
 	}
-	return whole, segments, nil
+	slices.Sort(segments)
+	return segments, nil
 }
 
 // recovery puts the files together in order.
@@ -123,52 +89,29 @@ type recovery struct {
 	copied bool
 }
 
-// loadStubs loads the stubs; next is the first segment behind them, 0 when there is none.
-func (r *recovery) loadStubs(stubs []uint64, next uint64) error {
-	for i, first := range stubs {
-		following := next
-		if i+1 < len(stubs) {
-			following = stubs[i+1]
-		}
-		s, err := r.loadSealed(segmentPath(r.journal.dir, first, stubSuffix), first, following, true)
-		if err != nil {
-			return err
-		}
-		r.journal.segments.stubs = append(r.journal.segments.stubs, s)
-	}
-	return nil
-}
-
 // load loads a segment that others follow.
 func (r *recovery) load(first, next uint64) error {
-	s, err := r.loadSealed(segmentPath(r.journal.dir, first, segmentSuffix), first, next, false)
+	path := segmentPath(r.journal.dir, first)
+	file, size, err := r.openFile(path, first, os.O_RDONLY)
 	if err != nil {
 		return err
 	}
-	r.journal.segments.sealed = append(r.journal.segments.sealed, s)
-	return nil
-}
-
-func (r *recovery) loadSealed(path string, first, next uint64, stub bool) (*segment, error) {
-	file, size, err := r.openFile(path, first, os.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
 	defer closeRead(file)
-	s := &segment{first: first, path: path, stub: stub, bytes: size}
+	s := &segment{first: first, path: path, bytes: size}
 	s.summary, s.end, err = readFooter(file, size)
 	if errors.Is(err, errFooter) {
 		s.end = size
 		s.summary, err = r.summarise(file, s, next)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("segment %s: %w", path, err)
+		return fmt.Errorf("segment %s: %w", path, err)
 	}
-	if s.last+1 < first || next > 0 && s.last >= next {
-		return nil, fmt.Errorf("segment %s: holds sequences up to %d that are not its own", path, s.last)
+	if s.last+1 < first || s.last >= next {
+		return fmt.Errorf("segment %s: holds sequences up to %d that are not its own", path, s.last)
 	}
 	r.place(s.first, s.last, s.lastAt)
-	return s, nil
+	r.journal.segments.sealed = append(r.journal.segments.sealed, s)
+	return nil
 }
 
 // openFile opens a file and checks its header. A damaged header is reported and no more:
@@ -240,7 +183,7 @@ func (r *recovery) count(sum *summary, f frame) {
 
 // loadNewest loads the segment that was written last, cuts a torn tail and seals it.
 func (r *recovery) loadNewest(first uint64) error {
-	path := segmentPath(r.journal.dir, first, segmentSuffix)
+	path := segmentPath(r.journal.dir, first)
 	file, size, err := r.openFile(path, first, os.O_RDWR)
 	if err != nil {
 		return err

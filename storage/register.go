@@ -54,6 +54,11 @@ func deliveryRegister(sub engine.SubscriptionID, key engine.DeliveryKey) engine.
 	return engine.EntryKey{Kind: engine.EntryDelivery, Subscription: sub, Key: string(appendDeliveryKey(nil, key))}
 }
 
+// expiredRegister names the register of what expired together.
+func expiredRegister(sub engine.SubscriptionID, key engine.DeliveryKey) engine.EntryKey {
+	return engine.EntryKey{Kind: engine.EntryExpired, Subscription: sub, Key: string(appendDeliveryKey(nil, key))}
+}
+
 func readRegisterKey(key []byte) (engine.EntryKey, error) {
 	r := newKeyReader(key)
 	r.shard()
@@ -93,6 +98,8 @@ func registerValue(view stateView, k engine.EntryKey) ([]byte, error) {
 		return readValue(view, prefixQueue, k)
 	case engine.EntryReplay:
 		return readValue(view, prefixReplay, k)
+	case engine.EntryExpired:
+		return readValue(view, prefixExpired, k)
 	default:
 		if record, err := readValue(view, prefixRetryRecord, k); record != nil || err != nil {
 			return record, err
@@ -127,6 +134,8 @@ func heldKeys(view stateView, k engine.EntryKey, puts []change) (keys [][]byte, 
 		prefix = prefixQueue
 	case engine.EntryReplay:
 		prefix = prefixReplay
+	case engine.EntryExpired:
+		return heldExpired(view, k, puts)
 	default:
 		if keys, err = heldDeadLetter(view, k, puts); err != nil {
 			return nil, err
@@ -154,6 +163,17 @@ func heldDeadLetter(view stateView, k engine.EntryKey, puts []change) ([][]byte,
 	if hasEvent {
 		keys = append(keys, valueKey(prefixDeadEvent, k))
 	}
+	return slices.DeleteFunc(keys, func(key []byte) bool { return putOn(puts, key) }), err
+}
+
+func heldExpired(view stateView, k engine.EntryKey, puts []change) ([][]byte, error) {
+	key := valueKey(prefixExpired, k)
+	value, found, err := view.get(key)
+	if err != nil || !found {
+		return nil, err
+	}
+	x, err := decodeExpired(k.Subscription, readDeliveryKey([]byte(k.Key)), value)
+	keys := [][]byte{key, expiredTimeKey(x)}
 	return slices.DeleteFunc(keys, func(key []byte) bool { return putOn(puts, key) }), err
 }
 

@@ -92,7 +92,7 @@ func (p *pair) begin(first uint64) {
 
 func (p *pair) trimKeeper(r *rapid.T) {
 	if s := p.keeper.Segments(); len(s) > 3 {
-		if err := p.keeper.Trim(s[0], false); err != nil {
+		if err := p.keeper.Trim(s[0]); err != nil {
 			r.Fatal(err)
 		}
 		p.keeperTrims++
@@ -101,7 +101,7 @@ func (p *pair) trimKeeper(r *rapid.T) {
 
 func (p *pair) trimReplica(r *rapid.T) {
 	if s := p.replica.Segments(); len(s) > 3 {
-		if err := p.replica.Trim(s[0], false); err != nil {
+		if err := p.replica.Trim(s[0]); err != nil {
 			r.Fatal(err)
 		}
 		p.first = s[0].Last + 1

@@ -89,7 +89,7 @@ func (m *mirrored) Close() error { return errors.Join(m.keeper.Close(), m.Replic
 // A replica of a journal is read, trimmed and closed as the journal itself.
 func TestReplica(t *testing.T) {
 	t.Parallel()
-	storagetest.Journal(t, func(t *testing.T) storagetest.StubReader {
+	storagetest.Journal(t, func(t *testing.T) engine.Journal {
 		t.Helper()
 		o := storage.JournalOptions{SegmentBytes: suiteSegmentBytes}
 		m := &mirrored{Replica: openReplica(t, t.TempDir(), 1, o), t: t, keeper: openJournal(t, t.TempDir(), o), copied: 1}

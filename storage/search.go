@@ -13,7 +13,7 @@ type search struct {
 func (j *Journal) Search(
 	from uint64, limit int, wanted func(head *engine.Event) bool, visit func(event *engine.Event) bool,
 ) (next uint64, err error) {
-	return j.run(j.segments.find, &walk{
+	return j.run(&walk{
 		next: max(from, 1), left: limit,
 		visit:  func(_ uint64, record engine.Record) bool { return visit(record.Event) },
 		search: &search{wanted: wanted, texts: make(map[string]string)},

@@ -22,24 +22,19 @@ import (
 //
 //	          first record                 full, old or closed            retention
 //	created ───────────────► allocated ahead ──────────────────► sealed ───────────► removed
-//	                                                                │                  ▲
-//	                                                                └────► stub ───────┘
 //
 // A sealed file never changes. Header and footer keep their size and the place of their
 // CRC in every format version, so that any version can be told from damage.
 const (
 	segmentSuffix = ".segment"
-	stubSuffix    = ".stub"
-	draftSuffix   = ".tmp" // a stub that is not complete yet
-	sequenceChars = 20     // of a file name: the digits of the largest sequence
+	sequenceChars = 20 // of a file name: the digits of the largest sequence
 
 	segmentFormat = 1
 	headerBytes   = 64
 	footerBytes   = 64
 	sealCRC       = 60 // offset of the CRC in header and footer
 
-	segmentFlagStub   = 1 << 0
-	segmentFlagCopied = 1 << 1
+	segmentFlagCopied = 1 << 0
 )
 
 var (
@@ -57,7 +52,6 @@ type segmentHeader struct {
 	created time.Time
 	// floor is the last accept time before the segment, in ms: none in it is earlier.
 	floor int64
-	stub  bool
 	// copied says that a replica wrote the frames, which were encoded elsewhere.
 	copied bool
 }
@@ -67,9 +61,6 @@ func (h segmentHeader) encode() []byte {
 	copy(b, headerMagic[:])
 	binary.LittleEndian.PutUint32(b[8:], segmentFormat)
 	flags := uint32(0)
-	if h.stub {
-		flags |= segmentFlagStub
-	}
 	if h.copied {
 		flags |= segmentFlagCopied
 	}
@@ -101,7 +92,6 @@ func readHeader(file io.ReaderAt, id engine.JournalID) (segmentHeader, error) {
 		first:   binary.LittleEndian.Uint64(b[24:]),
 		created: time.UnixMilli(signed(binary.LittleEndian.Uint64(b[32:]))),
 		floor:   signed(binary.LittleEndian.Uint64(b[40:])),
-		stub:    flags&segmentFlagStub != 0,
 		copied:  flags&segmentFlagCopied != 0,
 	}
 	if h.journal != id {
@@ -176,22 +166,16 @@ func readFooter(file io.ReaderAt, size int64) (s summary, end int64, err error) 
 	}, end, nil
 }
 
-// segmentPath names the file of a segment or of its stub.
-func segmentPath(dir string, first uint64, suffix string) string {
-	return filepath.Join(dir, fmt.Sprintf("%0*d%s", sequenceChars, first, suffix))
+// segmentPath names the file of a segment.
+func segmentPath(dir string, first uint64) string {
+	return filepath.Join(dir, fmt.Sprintf("%0*d%s", sequenceChars, first, segmentSuffix))
 }
 
-// parseSegmentName is the inverse of segmentPath; ok is false for a foreign file.
-func parseSegmentName(name string) (first uint64, stub, ok bool) {
-	digits, stub := strings.CutSuffix(name, stubSuffix)
-	if !stub {
-		if digits, ok = strings.CutSuffix(name, segmentSuffix); !ok {
-			return 0, false, false
-		}
-	}
-	if len(digits) != sequenceChars || strings.Trim(digits, "0123456789") != "" {
-		return 0, false, false
+func parseSegmentName(name string) (first uint64, ok bool) {
+	digits, ok := strings.CutSuffix(name, segmentSuffix)
+	if !ok || len(digits) != sequenceChars || strings.Trim(digits, "0123456789") != "" {
+		return 0, false
 	}
 	first, err := strconv.ParseUint(digits, 10, 64)
-	return first, stub, err == nil && first > 0
+	return first, err == nil && first > 0
 }

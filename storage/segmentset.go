@@ -24,13 +24,12 @@ type mark struct {
 	at       int64 // accept time in ms
 }
 
-// segment is one file in a segmentSet. first, path and stub never change; the rest is
+// segment is one file in a segmentSet. first and path never change; the rest is
 // guarded by the set while the segment is active and does not change once it is sealed,
 // but for marks.
 type segment struct {
 	first uint64
 	path  string
-	stub  bool
 
 	summary
 	end   int64 // of the frames that readers may see
@@ -63,7 +62,6 @@ type segmentSet struct {
 	synced atomic.Uint64
 
 	mu      sync.RWMutex
-	stubs   []*segment
 	sealed  []*segment
 	active  *segment
 	indexed []*segment // sealed ones with marks, the longest unused first
@@ -84,16 +82,6 @@ func (t *segmentSet) find(sequence uint64) (view, bool) {
 	}
 	if t.active.last >= sequence && t.active.last >= t.active.first {
 		return t.viewOf(t.active), true
-	}
-	return view{}, false
-}
-
-// findStub is find among the stubs.
-func (t *segmentSet) findStub(sequence uint64) (view, bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if s := endingAt(t.stubs, sequence); s != nil {
-		return t.viewOf(s), true
 	}
 	return view{}, false
 }
@@ -124,7 +112,7 @@ func (t *segmentSet) findTime(milli int64) (view, bool) {
 func (t *segmentSet) holds(s *segment) bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return s == t.active || slices.Contains(t.sealed, s) || slices.Contains(t.stubs, s)
+	return s == t.active || slices.Contains(t.sealed, s)
 }
 
 // extend shows readers what was written to the active segment and synced.
@@ -224,38 +212,22 @@ func (t *segmentSet) firstSequence() uint64 {
 	return t.active.first
 }
 
-// oldest is the oldest of the sealed segments or of the stubs, nil when there is none.
-func (t *segmentSet) oldest(stub bool) *segment {
+// oldest is the oldest of the sealed segments, nil when there is none.
+func (t *segmentSet) oldest() *segment {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	list := t.sealed
-	if stub {
-		list = t.stubs
-	}
-	if len(list) == 0 {
+	if len(t.sealed) == 0 {
 		return nil
 	}
-	return list[0]
+	return t.sealed[0]
 }
 
-// trim takes the oldest sealed segment out and puts its stub, if there is one, at the end
-// of the stubs.
-func (t *segmentSet) trim(stub *segment) {
+// trim takes the oldest sealed segment out.
+func (t *segmentSet) trim() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.forget(t.sealed[0])
 	t.sealed = slices.Delete(t.sealed, 0, 1)
-	if stub != nil {
-		t.stubs = append(t.stubs, stub)
-	}
-}
-
-// removeStub takes a stub out.
-func (t *segmentSet) removeStub(s *segment) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.forget(s)
-	t.stubs = slices.DeleteFunc(t.stubs, func(other *segment) bool { return other == s })
 }
 
 func (t *segmentSet) forget(s *segment) {

@@ -17,7 +17,7 @@ type segmentWriter struct {
 // newSegmentWriter makes the file of the journal's next segment durable, name included. It
 // replaces a file of the same name, which can only be one without records.
 func (j *Journal) newSegmentWriter(first uint64, floor int64) (*segmentWriter, error) {
-	path := segmentPath(j.dir, first, segmentSuffix)
+	path := segmentPath(j.dir, first)
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // a path in the operator's folder
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)

@@ -153,9 +153,11 @@ func appendProgressChanges(changes []change, write engine.Write) ([]change, erro
 		drop(numberKey(prefixWatermark, uint64(w.Journal)))
 	case engine.PutExpired:
 		sub = w.Subscription
-		put(expiredKey(w.Expired), encodeExpired(w.Expired))
+		put(deliveryStateKey(prefixExpired, sub, w.Key), encodeExpired(w.Expired))
+		put(expiredTimeKey(w.Expired), []byte{valueVersion})
 	case engine.DropExpired:
-		drop(expiredKey(w.Expired))
+		// The entry by time stays, as with a dead letter.
+		drop(deliveryStateKey(prefixExpired, w.Subscription, w.Key))
 	default:
 		// A new kind of write without a key here would be lost in silence.
 		return nil, fmt.Errorf("unknown write %T", write)

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"time"
 
 	"pannier/engine"
 )
@@ -13,10 +14,10 @@ import (
 //	r/<shard><sub><delivery>  retry record
 //	p/<shard><sub><delivery>  dead letter without its event
 //	e/<shard><sub><delivery>  event of a dead letter
-//	t/<died at><sub><delivery> dead letters by time; may outlive its dead letter
+//	t/<died at><sub><delivery> dead letters by time, those that expired too; may outlive them
 //	q/<shard><sub>            queue: the durable timer
 //	g/<shard><kind><sub><key> when a register of a cluster was written; its value is on r/, p/ and
-//	                          e/, q/ or a/ (register.go). A single member has none
+//	                          e/, q/, a/ or x/ (register.go). A single member has none
 //	d/<journal><sequence><sub> done mark; append-ordered, because it is short-lived
 //	s/<revision><sub>         version of a subscription
 //	k/<id>                    API key
@@ -25,7 +26,7 @@ import (
 //	l/<name>                  lane
 //	i/<id>                    identity
 //	y/<key>                   answer
-//	x/<sub><journal><from>    expired range
+//	x/<shard><sub><delivery>  dead letters that expired, by the first of them
 //	a/<id>                    replay
 //	b/<batch>                 batch dropped by recovery
 //	n/                        number of the last commit (state_mark.go)
@@ -92,15 +93,13 @@ func cursorKey(journal engine.JournalID, sub engine.SubscriptionID) []byte {
 	return appendSub(numberKey(prefixCursor, uint64(journal)), sub)
 }
 
-func expiredKey(e engine.Expired) []byte {
-	key := appendSub([]byte(prefixExpired), e.Subscription)
-	key = binary.BigEndian.AppendUint64(key, uint64(e.Journal))
-	return binary.BigEndian.AppendUint64(key, e.Range.From)
-}
+func deadTimeKey(d engine.DeadLetter) []byte { return diedKey(d.DiedAt, d.Subscription, d.Key) }
 
-func deadTimeKey(d engine.DeadLetter) []byte {
-	key := binary.BigEndian.AppendUint64([]byte(prefixDeadTime), orderedMilli(d.DiedAt.UnixMilli()))
-	return appendDeliveryKey(appendSub(key, d.Subscription), d.Key)
+func expiredTimeKey(x engine.Expired) []byte { return diedKey(x.ExpiredAt, x.Subscription, x.Key) }
+
+func diedKey(at time.Time, sub engine.SubscriptionID, delivery engine.DeliveryKey) []byte {
+	key := binary.BigEndian.AppendUint64([]byte(prefixDeadTime), orderedMilli(at.UnixMilli()))
+	return appendDeliveryKey(appendSub(key, sub), delivery)
 }
 
 func appendSub(key []byte, sub engine.SubscriptionID) []byte {

@@ -98,9 +98,10 @@ func loadParts(s *engine.Snapshot) []loadPart {
 			return newValueReader(value).end()
 		}},
 		{prefixExpired, func(key *keyReader, value []byte) error {
-			sub, journal, from := key.sub(), engine.JournalID(key.number()), key.number()
-			e, err := decodeExpired(sub, journal, from, value)
-			s.Expired = append(s.Expired, e)
+			key.shard()
+			n, err := countExpired(value)
+			s.DeadCount[key.sub()] += n
+			key.delivery()
 			return err
 		}},
 		{prefixDeadLetter, func(key *keyReader, _ []byte) error {

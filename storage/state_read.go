@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"pannier/engine"
@@ -72,6 +73,17 @@ func (k *keyedState) DeadLetters(ctx context.Context, sub engine.SubscriptionID,
 		letters = append(letters, letter)
 		return err
 	})
+	if err == nil {
+		err = k.view(func(view stateView) error {
+			expired, err := expiredLetters(view, sub, after, min(limit, MaxPage))
+			if len(expired) > 0 {
+				letters = append(letters, expired...)
+				slices.SortFunc(letters, byDeliveryKey)
+				letters = letters[:min(limit, MaxPage, len(letters))]
+			}
+			return err
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list dead letters: %w", err)
 	}
@@ -84,18 +96,28 @@ func (k *keyedState) DeadLetter(ctx context.Context, sub engine.SubscriptionID, 
 		return engine.DeadLetter{}, false, err
 	}
 	err = k.view(func(view stateView) error {
-		value, ok, err := view.get(deliveryStateKey(prefixDeadLetter, sub, key))
-		if err != nil || !ok {
-			return err
+		letter, found, err = deadLetter(view, sub, key)
+		if err == nil && !found {
+			second := engine.ExpiredSecond(key.AcceptedMilli)
+			letter, found, err = expiredLetter(view, sub, key.Event, second, second)
+			found = found && letter.Key == key
 		}
-		found = true
-		letter, err = readDeadLetter(view, sub, key, value)
 		return err
 	})
 	if err != nil {
 		return engine.DeadLetter{}, false, fmt.Errorf("read dead letter: %w", err)
 	}
 	return letter, found, nil
+}
+
+// deadLetter reads one that did not expire.
+func deadLetter(view stateView, sub engine.SubscriptionID, key engine.DeliveryKey) (engine.DeadLetter, bool, error) {
+	value, found, err := view.get(deliveryStateKey(prefixDeadLetter, sub, key))
+	if err != nil || !found {
+		return engine.DeadLetter{}, false, err
+	}
+	letter, err := readDeadLetter(view, sub, key, value)
+	return letter, true, err
 }
 
 func readDeadLetter(view stateView, sub engine.SubscriptionID, key engine.DeliveryKey, value []byte) (engine.DeadLetter, error) {
@@ -191,12 +213,21 @@ func (k *keyedState) page(ctx context.Context, prefix string, sub engine.Subscri
 		// One zero byte more is the smallest key above after.
 		from := append(deliveryStateKey(prefix, sub, after), 0)
 		return view.scan(first, from, func(key, value []byte) (bool, error) {
-			if len(key) != len(first)+deliveryKeyBytes {
-				return false, fmt.Errorf("%w: a key of another shape", errValue)
+			delivery, err := deliveryKeyBehind(first, key)
+			if err != nil {
+				return false, err
 			}
 			left--
-			err := visit(view, readDeliveryKey(key[len(first):]), value)
+			err = visit(view, delivery, value)
 			return left > 0, err
 		})
 	})
+}
+
+// deliveryKeyBehind reads the delivery in a key that begins with first.
+func deliveryKeyBehind(first, key []byte) (engine.DeliveryKey, error) {
+	if len(key) != len(first)+deliveryKeyBytes {
+		return engine.DeliveryKey{}, fmt.Errorf("%w: a key of another shape", errValue)
+	}
+	return readDeliveryKey(key[len(first):]), nil
 }

@@ -33,7 +33,7 @@ func sweep(view stateView, position []byte, now time.Time) (changes []change, ne
 		}
 		seen++
 		next = append(append([]byte(nil), key...), 0)
-		changes = append(changes, change{key: next[:len(key):len(key)]}, sweepDeadLetter(sub, delivery, now))
+		changes = append(changes, change{key: next[:len(key):len(key)]}, sweepDeadLetter(sub, delivery, now), sweepExpired(sub, delivery, now))
 		return true, nil
 	})
 	return changes, next, more, err
@@ -58,6 +58,30 @@ func sweepDeadLetter(sub engine.SubscriptionID, key engine.DeliveryKey, now time
 		register := registerKey(deliveryRegister(sub, key))
 		_, found, err = view.get(register)
 		if found {
+			changes = append(changes, change{key: register})
+		}
+		return changes, false, err
+	}
+	return change{late: late}
+}
+
+// sweepExpired removes what expired together and its register.
+func sweepExpired(sub engine.SubscriptionID, key engine.DeliveryKey, now time.Time) change {
+	expiredKey := deliveryStateKey(prefixExpired, sub, key)
+	register := registerKey(expiredRegister(sub, key))
+	const keys = 2
+	late := &lateChange{keys: keys, bytes: keys * (len(register) + 1 + changeOverhead)}
+	late.resolve = func(view stateView) (changes []change, again bool, err error) {
+		value, found, err := view.get(expiredKey)
+		if err != nil || !found {
+			return nil, false, err
+		}
+		x, err := decodeExpired(sub, key, value)
+		if err != nil || !past(x.ExpiredAt, now, engine.DeadLetterRetention) {
+			return nil, false, err
+		}
+		changes = []change{{key: expiredKey}}
+		if _, found, err = view.get(register); found {
 			changes = append(changes, change{key: register})
 		}
 		return changes, false, err

@@ -122,8 +122,8 @@ var mutants = []mutant{
 			},
 			{
 				file: "actors/attempts.go",
-				old:  "	if version.Deleted {\n\t\t// No attempt starts",
-				new:  "	if false {\n\t\t// No attempt starts",
+				old:  "	if p.ctx.Err() != nil || version.Deleted {",
+				new:  "	if p.ctx.Err() != nil {",
 			},
 			{
 				file: "engine/subscriptions.go",
@@ -138,11 +138,12 @@ var mutants = []mutant{
 		wants: []check.Rule{check.NoLoss},
 		edits: []edit{{
 			file: "actors/attempts.go",
-			old:  "	return event, p.system.sender.Send(",
-			new: `	if !version.Matches(event.Topic, event.Tenant) {
-		return event, engine.Result{Outcome: engine.OutcomeSuccess}
+			old:  "	end.result = p.system.sender.Send(",
+			new: `	if !version.Matches(end.event.Topic, end.event.Tenant) {
+		end.result.Outcome = engine.OutcomeSuccess
+		return end
 	}
-	return event, p.system.sender.Send(`,
+	end.result = p.system.sender.Send(`,
 		}},
 	},
 	{

@@ -26,8 +26,8 @@ const (
 	callPutKeys    = "put-keys"
 	callKeys       = "keys"
 	callInsert     = "insert"
-	callExpired    = "expired"
 	callAnswer     = "answer"
+	callDelivery   = "delivery"
 )
 
 // askTimeout bounds what one member that hangs costs a question to all.
@@ -98,10 +98,10 @@ func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, er
 			}
 			return nil, nil
 		}),
-		callExpired: answering(func(_ context.Context, id engine.SubscriptionID) ([]engine.Expired, error) {
-			return c.member.engine.LocalExpired(id), nil
+		callInsert: answering(c.insertHere),
+		callDelivery: answering(func(ctx context.Context, id string) (engine.DeliveryView, error) {
+			return c.member.engine.Delivery(ctx, engine.Caller{Role: engine.RoleAdmin}, id)
 		}),
-		callInsert:     answering(c.insertHere),
 		callIdentities: answering(c.member.engine.LocalIdentities),
 		callAnswer: answering(func(ctx context.Context, key string) (found[engine.Answer], error) {
 			answer, ok, err := c.member.engine.LocalAnswer(ctx, key)

@@ -49,18 +49,19 @@ func doesNotAnswer(id placement.MemberID) error {
 	}
 }
 
-// Expired implements engine.Members.
-func (c *clustered) Expired(ctx context.Context, id engine.SubscriptionID) (expired []engine.Expired) {
-	answers, _ := askAll[[]engine.Expired](ctx, c, callExpired, id)
-	for _, theirs := range answers {
-		expired = append(expired, theirs...)
-	}
-	return expired
-}
-
 // Owner implements engine.Members.
 func (c *clustered) Owner(id engine.SubscriptionID) string {
 	return string(c.node.View().Owner(engine.ShardOf(id)))
+}
+
+// Delivery implements engine.Members.
+func (c *clustered) Delivery(ctx context.Context, id string) (engine.DeliveryView, error) {
+	_, sub, _ := engine.ParseDeliveryID(id)
+	owner := placement.MemberID(c.Owner(sub))
+	if owner == "" {
+		return engine.DeliveryView{}, engine.Errorf(engine.CodeUnavailable, "no member owns the subscription now")
+	}
+	return ask[engine.DeliveryView](ctx, c, owner, callDelivery, id)
 }
 
 // View implements engine.Members.

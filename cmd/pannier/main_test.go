@@ -19,6 +19,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, map[string]func(){"pannier": main})
 }
 
+// probePatience is how many seconds more a probe of memberlist may go on that was under way when
+// its member stopped: it waits for its answer.
+const probePatience = 4
+
 // suite runs the tests, many at once, and looks for what they left running.
 type suite struct{ *testing.M }
 
@@ -39,7 +43,11 @@ func (s suite) Run() int {
 	if transport, ok := http.DefaultTransport.(*http.Transport); ok {
 		transport.CloseIdleConnections()
 	}
-	if err := goleak.Find(); err != nil && status == 0 {
+	err := goleak.Find()
+	for n := 0; err != nil && n < probePatience; n++ {
+		err = goleak.Find()
+	}
+	if err != nil && status == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -127,10 +127,7 @@ func (j *remoteJournal) Synced() uint64 { return j.at.Next - 1 }
 func (j *remoteJournal) Segments() []engine.Segment { return nil }
 
 // Trim implements engine.Journal.
-func (j *remoteJournal) Trim(engine.Segment, bool) error { return nil }
-
-// RemoveStub implements engine.Journal.
-func (j *remoteJournal) RemoveStub(engine.Segment) error { return nil }
+func (j *remoteJournal) Trim(engine.Segment) error { return nil }
 
 // Damage implements engine.Journal.
 func (j *remoteJournal) Damage() []engine.Range { return nil }

@@ -137,10 +137,6 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 			o.logger.Error("the engine failed; the process ends", "error", err)
 			os.Exit(1)
 		},
-		Expired: func(r engine.Expired) {
-			<-made
-			m.engine.Expire(r)
-		},
 		Disable: func(id engine.SubscriptionID) {
 			<-made
 			if err := m.engine.Disable(context.Background(), id); err != nil {
@@ -153,8 +149,8 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 	}
 	m.engine = engine.New(engine.Options{
 		State: state, Members: m.members(), History: m.history, Lanes: m.lanes(), Deliveries: m.deliveries(), Table: table, Recent: recent,
-		Endpoints: endpointPolicy{guard}, Dropped: dropped, APIKeys: snapshot.APIKeys, Expired: snapshot.Expired,
-		Replays: snapshot.Replays, AdminKey: cfg.AdminKey, Clock: time.Now, Logger: o.logger,
+		Endpoints: endpointPolicy{guard}, Dropped: dropped, APIKeys: snapshot.APIKeys, Replays: snapshot.Replays,
+		AdminKey: cfg.AdminKey, Clock: time.Now, Logger: o.logger,
 		Member: engine.Member{
 			ID: m.folder.Member(), Address: o.address, Boot: m.folder.Boot(), StartedAt: time.Now(),
 		},

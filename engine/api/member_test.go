@@ -64,8 +64,8 @@ func (m *member) start() (stop func()) {
 			Accepted: func(string, int) {}, Attempted: func(string, engine.Outcome) {},
 			Delivered: func(string, time.Duration) {}, DeadEnded: func(string, engine.Reason) {},
 		},
-		Expired: func(engine.Expired) {}, Disable: func(engine.SubscriptionID) {},
-		Fatal: func(err error) { panic(err) },
+		Disable: func(engine.SubscriptionID) {},
+		Fatal:   func(err error) { panic(err) },
 	})
 	if err != nil {
 		m.Fatal(err)

@@ -91,13 +91,15 @@ func entriesAreListed(t *testing.T, state EntryState) {
 	bare.Event = nil
 	replay := engine.Replay{ID: "rpl_1", Subscription: sub, Since: day, Rate: 2.5, After: deliveryKey(1, 2, 3), Count: 12}
 	entries := entriesOf(t, 7, retryOf(1, 1), carried, deadOf(3, day), bare, queueOf(2), dropOf(5))
+	expired := exampleExpired(sub, 3, 7, 8)
 	entries = append(entries, replayOf(8, replay))
+	entries = append(entries, entriesOf(t, 8, engine.PutExpired{Expired: expired})...)
 	merge(t, state, entries)
 
 	equal(t, "retry records", retries(t, state, sub), []engine.RetryRecord{retryOf(1, 1).RetryRecord, carried.RetryRecord})
-	equal(t, "dead letters", deads(t, state, sub), []engine.DeadLetter{deadOf(3, day).DeadLetter, bare.DeadLetter})
+	equal(t, "dead letters", deads(t, state, sub), append([]engine.DeadLetter{deadOf(3, day).DeadLetter, bare.DeadLetter}, expired.Letters()...))
 	equal(t, "snapshot", load(t, state), &engine.Snapshot{
-		Queues: []engine.Queue{queueOf(2).Queue}, Replays: []engine.Replay{replay}, DeadCount: map[engine.SubscriptionID]int{sub: 2},
+		Queues: []engine.Queue{queueOf(2).Queue}, Replays: []engine.Replay{replay}, DeadCount: map[engine.SubscriptionID]int{sub: 4},
 	})
 	want := slices.Clone(entries)
 	slices.SortStableFunc(want, func(a, b engine.Entry) int { return int(a.Kind) - int(b.Kind) })
@@ -140,6 +142,9 @@ func entriesReplace(t *testing.T, state EntryState) {
 	merge(t, state, []engine.Entry{replay})
 	replay.Stamp, replay.Value = 2, nil
 	merge(t, state, []engine.Entry{replay})
+	expired := exampleExpired(sub, 3, 7, 8)
+	merge(t, state, entriesOf(t, 1, engine.PutExpired{Expired: expired}))
+	merge(t, state, entriesOf(t, 2, engine.DropExpired{Subscription: sub, Key: expired.Key}))
 	equal(t, "snapshot", load(t, state), &engine.Snapshot{DeadCount: map[engine.SubscriptionID]int{}})
 
 	// A record of a single member loses to any entry.

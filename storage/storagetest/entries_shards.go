@@ -97,6 +97,7 @@ func entriesDrop(t *testing.T, state EntryState) {
 	for group := range slices.Chunk(all, 400) {
 		merge(t, state, group)
 	}
+	merge(t, state, entriesOf(t, 1, engine.PutExpired{Expired: exampleExpired(sub, 3, 7, 8)}))
 	merge(t, state, append(entriesOf(t, 1, queueOf(1), dropOf(5000)), replayOf(1, engine.Replay{ID: "rpl_1", Subscription: sub})))
 	merge(t, state, tombstones(other, 1, 2))
 	dropShard(t, state, shard)
@@ -158,10 +159,12 @@ func entriesRegister(t *testing.T, state EntryState) {
 		write(t, state, group...)
 	}
 	replay := engine.Replay{ID: "rpl_1", Subscription: sub}
-	write(t, state, engine.PutReplay{Replay: replay})
+	expired := engine.PutExpired{Expired: exampleExpired(sub, 3, 7, 8)}
+	write(t, state, engine.PutReplay{Replay: replay}, expired)
 	before := load(t, state)
 	registerAll(t, state, 7)
 	want := append(entriesOf(t, 7, all...), replayOf(7, replay))
+	want = append(want, entriesOf(t, 7, expired)...)
 	equal(t, "entries", listEntries(t, state, sub), want)
 	equal(t, "snapshot", load(t, state), before)
 	registerAll(t, state, 8)

@@ -21,21 +21,15 @@ const (
 	JournalBodyBytes      = 1000
 )
 
-// StubReader is what both journals have beside the port.
-type StubReader interface {
-	engine.Journal
-	ReadStub(from uint64, limit int, visit func(sequence uint64, record engine.Record) bool) (next uint64, err error)
-}
-
 // OpenJournal opens an empty journal for one test and closes it at its end. Its segments
 // are sealed once they hold about JournalSegmentRecords records.
-type OpenJournal func(t *testing.T) StubReader
+type OpenJournal func(t *testing.T) engine.Journal
 
 // Journal is the conformance suite of engine.Journal.
 func Journal(t *testing.T, open OpenJournal) {
 	tests := []struct {
 		name string
-		test func(*testing.T, StubReader)
+		test func(*testing.T, engine.Journal)
 	}{
 		{"an empty journal", journalEmpty},
 		{"a record keeps everything", journalRoundTrip},
@@ -51,7 +45,6 @@ func Journal(t *testing.T, open OpenJournal) {
 		{"seek finds the first accepted at or after", journalSeek},
 		{"segments follow each other", journalSegments},
 		{"trim takes the oldest segment", journalTrim},
-		{"a stub keeps all but bodies", journalStub},
 		{"readers and appenders do not disturb each other", journalConcurrent},
 		{"a closed journal is unavailable and can be read", journalClosed},
 	}
@@ -126,7 +119,7 @@ func ReadJournal(tb testing.TB, read func(uint64, int, func(uint64, engine.Recor
 	}
 }
 
-func journalEmpty(t *testing.T, j StubReader) {
+func journalEmpty(t *testing.T, j engine.Journal) {
 	if first, next := j.Bounds(); first != 1 || next != 1 {
 		t.Errorf("Bounds: got %d, %d, want 1, 1", first, next)
 	}
@@ -153,7 +146,7 @@ func wantNoRecord(t *testing.T, j engine.Journal, sequence uint64) {
 	}
 }
 
-func journalRoundTrip(t *testing.T, j StubReader) {
+func journalRoundTrip(t *testing.T, j engine.Journal) {
 	event := &engine.Event{
 		ID: "order-1", Topic: "trip.created", Tenant: "acme",
 		Timestamp: day.Add(-time.Hour + 7*time.Nanosecond), AcceptedAt: day,
@@ -185,7 +178,7 @@ func show(records []engine.Record) string {
 	return string(text)
 }
 
-func journalStamps(t *testing.T, j StubReader) {
+func journalStamps(t *testing.T, j engine.Journal) {
 	given := JournalEvent(1)
 	given.ID = "mine"
 	given.AcceptedAt = day.Add(999 * time.Microsecond)
@@ -208,7 +201,7 @@ func journalStamps(t *testing.T, j StubReader) {
 	}
 }
 
-func journalAcceptTime(t *testing.T, j StubReader) {
+func journalAcceptTime(t *testing.T, j engine.Journal) {
 	late, early := JournalEvent(5), JournalEvent(0)
 	request := &engine.Request{Key: "k", AcceptedAt: day.Add(time.Millisecond)}
 	appendSynced(t, j, engine.Record{Event: late}, engine.Record{Request: request})
@@ -225,7 +218,7 @@ func journalAcceptTime(t *testing.T, j StubReader) {
 	}
 }
 
-func journalDoneOrder(t *testing.T, j StubReader) {
+func journalDoneOrder(t *testing.T, j engine.Journal) {
 	const appenders, each = 8, 50
 	var mu sync.Mutex
 	var done []uint64
@@ -261,7 +254,7 @@ func journalDoneOrder(t *testing.T, j StubReader) {
 	}
 }
 
-func journalBarrier(t *testing.T, j StubReader) {
+func journalBarrier(t *testing.T, j engine.Journal) {
 	var before atomic.Bool
 	if _, err := j.Append([]engine.Record{{Event: JournalEvent(1)}}, func() { before.Store(true) }); err != nil {
 		t.Fatal(err)
@@ -274,7 +267,7 @@ func journalBarrier(t *testing.T, j StubReader) {
 	}
 }
 
-func journalDoneAppends(t *testing.T, j StubReader) {
+func journalDoneAppends(t *testing.T, j engine.Journal) {
 	finished := make(chan struct{})
 	_, err := j.Append([]engine.Record{{Event: JournalEvent(1)}}, func() {
 		if _, err := j.Append([]engine.Record{{Event: JournalEvent(2)}}, func() { close(finished) }); err != nil {
@@ -290,7 +283,7 @@ func journalDoneAppends(t *testing.T, j StubReader) {
 	}
 }
 
-func journalRefuses(t *testing.T, j StubReader) {
+func journalRefuses(t *testing.T, j engine.Journal) {
 	long := JournalEvent(1)
 	long.Data = make(json.RawMessage, storage.MaxRecordBytes)
 	first := JournalEvent(0)
@@ -314,7 +307,7 @@ func journalRefuses(t *testing.T, j StubReader) {
 	}
 }
 
-func journalReadOn(t *testing.T, j StubReader) {
+func journalReadOn(t *testing.T, j engine.Journal) {
 	const count = 3 * JournalSegmentRecords
 	AppendEvents(t, j, 1, count)
 	sequences, records := ReadJournal(t, j.Read, 0)

@@ -12,7 +12,7 @@ import (
 )
 
 // journalSearch looks for every third event, in pages, beside a request that is none.
-func journalSearch(t *testing.T, j StubReader) {
+func journalSearch(t *testing.T, j engine.Journal) {
 	const count = 3 * JournalSegmentRecords
 	special := JournalEvent(1)
 	special.ID, special.GivenID, special.Tenant, special.TraceState = "mine", true, "acme", "a=b"
@@ -55,7 +55,7 @@ func journalSearch(t *testing.T, j StubReader) {
 	}
 }
 
-func journalGet(t *testing.T, j StubReader) {
+func journalGet(t *testing.T, j engine.Journal) {
 	const count = 3 * JournalSegmentRecords
 	AppendEvents(t, j, 1, count)
 	for n := count; n >= 1; n-- {
@@ -68,7 +68,7 @@ func journalGet(t *testing.T, j StubReader) {
 	wantNoRecord(t, j, count+1)
 }
 
-func journalSeek(t *testing.T, j StubReader) {
+func journalSeek(t *testing.T, j engine.Journal) {
 	const count = 3 * JournalSegmentRecords
 	for n := 1; n <= count; n++ {
 		// Two records share each accept time: 2, 2, 4, 4, 6, 6, … ms.
@@ -89,7 +89,7 @@ func journalSeek(t *testing.T, j StubReader) {
 	}
 }
 
-func journalSegments(t *testing.T, j StubReader) {
+func journalSegments(t *testing.T, j engine.Journal) {
 	const count = 4 * JournalSegmentRecords
 	AppendEvents(t, j, 1, count)
 	segments := j.Segments()
@@ -102,8 +102,8 @@ func journalSegments(t *testing.T, j StubReader) {
 		if s.First != first || s.Last < s.First || !s.FirstAt.Equal(wantAt) || !s.LastAt.Equal(wantLastAt) {
 			t.Errorf("got %+v, want it from %d on, %v to %v", s, first, wantAt, wantLastAt)
 		}
-		if s.FirstRevision != 100+s.First || s.Stub || s.Bytes < int64(s.Last-s.First+1)*JournalBodyBytes {
-			t.Errorf("got %+v, want revision %d, its bytes, no stub", s, 100+s.First)
+		if s.FirstRevision != 100+s.First || s.Bytes < int64(s.Last-s.First+1)*JournalBodyBytes {
+			t.Errorf("got %+v, want revision %d, its bytes", s, 100+s.First)
 		}
 		first = s.Last + 1
 	}
@@ -112,15 +112,15 @@ func journalSegments(t *testing.T, j StubReader) {
 	}
 }
 
-func journalTrim(t *testing.T, j StubReader) {
+func journalTrim(t *testing.T, j engine.Journal) {
 	const count = 4 * JournalSegmentRecords
 	AppendEvents(t, j, 1, count)
 	segments := j.Segments()
-	if err := j.Trim(segments[1], false); err == nil {
+	if err := j.Trim(segments[1]); err == nil {
 		t.Error("Trim took a segment that is not the oldest")
 	}
 	for _, s := range segments {
-		if err := j.Trim(s, false); err != nil {
+		if err := j.Trim(s); err != nil {
 			t.Fatalf("Trim: %v", err)
 		}
 		if first, _ := j.Bounds(); first != s.Last+1 {
@@ -134,7 +134,7 @@ func journalTrim(t *testing.T, j StubReader) {
 			t.Errorf("Seek: got %d, %v, want %d", got, err, s.Last+1)
 		}
 	}
-	if err := j.Trim(segments[0], false); err == nil {
+	if err := j.Trim(segments[0]); err == nil {
 		t.Error("Trim took a segment twice")
 	}
 	if len(j.Segments()) != 0 || len(j.Damage()) != 0 {
@@ -142,55 +142,8 @@ func journalTrim(t *testing.T, j StubReader) {
 	}
 }
 
-func journalStub(t *testing.T, j StubReader) {
-	const count = 4 * JournalSegmentRecords
-	extended := JournalEvent(1)
-	extended.Extensions = []byte(`{"source":"/a"}`)
-	appendSynced(t, j, engine.Record{Event: extended})
-	AppendEvents(t, j, 2, count)
-	before := j.Segments()
-	for _, s := range before[:2] {
-		if err := j.Trim(s, true); err != nil {
-			t.Fatalf("Trim: %v", err)
-		}
-	}
-	last := before[1].Last
-	after := j.Segments()
-	for i, s := range after[:2] {
-		if !s.Stub || s.First != before[i].First || s.Last != before[i].Last || !s.LastAt.Equal(before[i].LastAt) || s.Bytes >= before[i].Bytes {
-			t.Errorf("got %+v, want a smaller stub of %+v", s, before[i])
-		}
-	}
-	if len(after) != len(before) || after[2].Stub {
-		t.Errorf("got %+v, want two stubs and the rest", after)
-	}
-	if sequences, _ := ReadJournal(t, j.Read, 1); sequences[0] != last+1 {
-		t.Errorf("Read begins at %d, want %d", sequences[0], last+1)
-	}
-	sequences, records := ReadJournal(t, j.ReadStub, 1)
-	if uint64(len(sequences)) != last {
-		t.Fatalf("ReadStub: got %v, want all through %d", sequences, last)
-	}
-	for i, record := range records {
-		e, want := record.Event, JournalEvent(i+1)
-		if e.Data != nil || e.Extensions != nil || e.Topic != want.Topic || e.Ref.Sequence != uint64(i+1) || !e.AcceptedAt.Equal(want.AcceptedAt) {
-			t.Errorf("ReadStub: got %+v", e)
-		}
-	}
-	if record, err := j.Get(last); err != nil || record.Event.Data != nil || record.Event.Ref.Sequence != last {
-		t.Errorf("Get: got %+v, %v, want a record without body", record.Event, err)
-	}
-	if err := j.Trim(after[0], false); err == nil {
-		t.Error("Trim took a stub")
-	}
-	removeStubs(t, j, after[:2])
-	if got := j.Segments(); len(got) != len(before)-2 || got[0].Stub {
-		t.Errorf("got %+v, want no stubs", got)
-	}
-}
-
 // journalSealsOld runs in a bubble of virtual time.
-func journalSealsOld(t *testing.T, j StubReader) {
+func journalSealsOld(t *testing.T, j engine.Journal) {
 	AppendEvents(t, j, 1, 1)
 	<-time.After(storage.DefaultSegmentAge - time.Nanosecond)
 	synctest.Wait()
@@ -210,22 +163,7 @@ func journalSealsOld(t *testing.T, j StubReader) {
 	}
 }
 
-func removeStubs(t *testing.T, j StubReader, stubs []engine.Segment) {
-	t.Helper()
-	for range 2 { // the second time there is nothing to remove
-		for _, s := range stubs {
-			if err := j.RemoveStub(s); err != nil {
-				t.Fatalf("RemoveStub: %v", err)
-			}
-			wantNoRecord(t, j, s.First)
-		}
-	}
-	if sequences, _ := ReadJournal(t, j.ReadStub, 1); len(sequences) != 0 {
-		t.Errorf("ReadStub: got %v, want nothing", sequences)
-	}
-}
-
-func journalConcurrent(t *testing.T, j StubReader) {
+func journalConcurrent(t *testing.T, j engine.Journal) {
 	const appenders, each = 4, JournalSegmentRecords
 	var appending, reading sync.WaitGroup
 	for range appenders {
@@ -264,7 +202,7 @@ func journalConcurrent(t *testing.T, j StubReader) {
 	}
 }
 
-func journalClosed(t *testing.T, j StubReader) {
+func journalClosed(t *testing.T, j engine.Journal) {
 	AppendEvents(t, j, 1, 3)
 	for range 2 {
 		if err := j.Close(); err != nil {

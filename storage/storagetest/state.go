@@ -35,10 +35,12 @@ func State(t *testing.T, open OpenState) {
 		{"retry records are listed by key", stateRetryRecords},
 		{"a retry record keeps everything", stateRetryRecord},
 		{"dead letters are listed with their events", stateDeadLetters},
+		{"what expired is listed among dead letters", stateExpired},
 		{"the last change of a write wins", stateLastWins},
 		{"identities and answers are forgotten after their window", stateWindows},
 		{"sweep removes dead letters past the retention", stateSweep},
 		{"sweep spares a dead letter that died again", stateSweepDiedAgain},
+		{"sweep removes what expired", stateSweepExpired},
 		{"done is called in the order of the writes", stateDoneOrder},
 		{"a write is seen when its done is called", stateDoneSees},
 		{"a write past a bound is refused", stateBounds},
@@ -142,20 +144,20 @@ func statePutDrop(t *testing.T, open OpenState) {
 			},
 		}},
 		DoneMarks: []engine.DoneMark{{Subscription: "sub_a", Event: engine.EventRef{Journal: 3, Sequence: 8}}},
-		Expired:   []engine.Expired{{Subscription: "sub_a", Journal: 3, Range: engine.Range{From: 1, Through: 4}, Events: 3, ExpiredAt: day}},
 		Replays: []engine.Replay{{
 			ID: "rpl_1", Subscription: "sub_a", Since: day.Add(-time.Hour), Topics: []match.Pattern{"*"},
 			DeadOnly: true, Rate: 2.5, CreatedAt: day, After: deliveryKey(1, 2, 3), Count: 12,
 		}},
 		Dropped:   []uint64{77},
-		DeadCount: map[engine.SubscriptionID]int{"sub_a": 1},
+		DeadCount: map[engine.SubscriptionID]int{"sub_a": 4},
 	}
+	expired := exampleExpired("sub_a", 3, 1, 2, 4)
 	letter := engine.DeadLetter{Subscription: "sub_a", Key: deliveryKey(5, 3, 2), DiedAt: day}
 	write(t, state,
 		engine.PutVersion{Subscription: version}, engine.PutAPIKey{APIKey: full.APIKeys[0]},
 		engine.PutLane{LaneRecord: full.Lanes[0]}, engine.PutWatermark{Watermark: full.Watermarks[0]},
 		engine.PutCursor{Cursor: full.Cursors[0]}, engine.PutQueue{Queue: full.Queues[0]},
-		engine.PutDoneMark{DoneMark: full.DoneMarks[0]}, engine.PutExpired{Expired: full.Expired[0]},
+		engine.PutDoneMark{DoneMark: full.DoneMarks[0]}, engine.PutExpired{Expired: expired},
 		engine.PutReplay{Replay: full.Replays[0]}, engine.PutDropped{Batch: 77},
 		engine.PutDeadLetter{DeadLetter: letter},
 	)
@@ -165,7 +167,7 @@ func statePutDrop(t *testing.T, open OpenState) {
 		engine.DropVersion{Version: version}, engine.DropAPIKey{ID: "key_1"}, engine.DropLane{Name: "fast"},
 		engine.DropWatermark{Journal: 3}, engine.DropCursor{Subscription: "sub_a", Journal: 3},
 		engine.DropQueue{Subscription: "sub_a"}, engine.DropDoneMark{DoneMark: full.DoneMarks[0]},
-		engine.DropExpired{Expired: full.Expired[0]}, engine.DropReplay{ID: "rpl_1", Subscription: full.Replays[0].Subscription},
+		engine.DropExpired{Subscription: "sub_a", Key: expired.Key}, engine.DropReplay{ID: "rpl_1", Subscription: full.Replays[0].Subscription},
 		engine.DropDeadLetter{Subscription: "sub_a", Key: letter.Key},
 	)
 	equal(t, "after the drops", load(t, state), &engine.Snapshot{
@@ -386,6 +388,8 @@ func stateCancelled(t *testing.T, open OpenState) {
 		"RetryRecord":  func() error { _, _, err := state.RetryRecord(ctx, "s", engine.DeliveryKey{}); return err },
 		"DeadLetters":  func() error { _, err := state.DeadLetters(ctx, "s", engine.DeliveryKey{}, 1); return err },
 		"DeadLetter":   func() error { _, _, err := state.DeadLetter(ctx, "s", engine.DeliveryKey{}); return err },
+		"DeadLetterOf": func() error { _, _, err := state.DeadLetterOf(ctx, "s", engine.EventRef{}); return err },
+		"Expired":      func() error { _, err := state.Expired(ctx, "s", engine.DeliveryKey{}, 1); return err },
 		"Identities":   func() error { _, err := state.Identities(ctx, []string{"i"}); return err },
 		"Answer":       func() error { _, _, err := state.Answer(ctx, "k"); return err },
 		"Sweep":        func() error { _, err := state.Sweep(ctx, day); return err },

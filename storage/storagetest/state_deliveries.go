@@ -132,6 +132,115 @@ func stateDeadLetters(t *testing.T, open OpenState) {
 	equal(t, "counts", load(t, state).DeadCount, map[engine.SubscriptionID]int{"sub_a": 19, "sub_b": 1})
 }
 
+// exampleExpired is what expired of a journal: events of the same moment.
+func exampleExpired(sub engine.SubscriptionID, journal engine.JournalID, sequences ...uint64) engine.Expired {
+	x := engine.Expired{Subscription: sub, ExpiredAt: day}
+	for _, sequence := range sequences {
+		ref := engine.EventRef{Journal: journal, Sequence: sequence}
+		event := &engine.Event{Ref: ref, ID: engine.EventID(ref), Topic: "trip.created", AcceptedAt: day.Add(-time.Hour)}
+		if sequence%2 == 0 {
+			event.ID, event.Topic = "given", "trip.ended"
+		}
+		x.Add(event)
+	}
+	return x
+}
+
+// stateExpired: what expired is listed among the other dead letters, one by one and in order.
+func stateExpired(t *testing.T, open OpenState) {
+	state := open(t, fixedClock)
+	at := day.UnixMilli()
+	var want []engine.DeadLetter
+	for n := range uint64(12) { // of two journals, over three seconds
+		ref := engine.EventRef{Journal: engine.JournalID(7 + n%2), Sequence: 100 + n/2}
+		event := &engine.Event{
+			Ref: ref, ID: fmt.Sprint("given-", n%5), Topic: fmt.Sprint("t.", n%3), AcceptedAt: time.UnixMilli(at + int64(n)*250).UTC(),
+		}
+		want = append(want, engine.DeadLetter{
+			Subscription: "sub_a", Key: event.Key(), Reason: engine.ReasonExpired, DiedAt: day.Add(time.Hour), Event: event,
+		})
+	}
+	for _, journal := range []engine.JournalID{7, 8} {
+		x := engine.Expired{Subscription: "sub_a", ExpiredAt: day.Add(time.Hour)}
+		for _, letter := range want {
+			if letter.Key.Event.Journal == journal && !x.Add(letter.Event) {
+				write(t, state, engine.PutExpired{Expired: x})
+				x = engine.Expired{Subscription: "sub_a", ExpiredAt: x.ExpiredAt}
+				x.Add(letter.Event)
+			}
+		}
+		write(t, state, engine.PutExpired{Expired: x})
+	}
+	again, err := state.Expired(t.Context(), "sub_a", engine.DeliveryKey{}, 1)
+	if err != nil || len(again) != 1 || len(again[0].Deliveries) != 2 {
+		t.Fatalf("Expired: %+v, %v, want the first two", again, err)
+	}
+	again[0].Deliveries = again[0].Deliveries[1:] // as another keeper of the journal would
+	again[0].Key.Event.Sequence++
+	other := engine.DeadLetter{Subscription: "sub_a", Key: deliveryKey(at+1100, 7, 1), Reason: engine.ReasonGone, DiedAt: day}
+	write(t, state, engine.PutExpired{Expired: again[0]}, engine.PutDeadLetter{DeadLetter: other})
+	want = slices.Insert(want, 5, other)
+
+	for _, limit := range []int{1, 3, 100} {
+		var got []engine.DeadLetter
+		for after := deliveryKey(-1<<63, 0, 0); ; {
+			page, err := state.DeadLetters(t.Context(), "sub_a", after, limit)
+			if err != nil {
+				t.Fatalf("DeadLetters: %v", err)
+			}
+			got = append(got, page...)
+			if len(page) < limit {
+				break
+			}
+			after = page[limit-1].Key
+		}
+		equal(t, fmt.Sprintf("pages of %d", limit), got, want)
+	}
+	for _, letter := range want {
+		one, found, err := state.DeadLetter(t.Context(), "sub_a", letter.Key)
+		if err != nil || !found {
+			t.Fatalf("DeadLetter %+v: found %v, %v", letter.Key, found, err)
+		}
+		equal(t, "by key", one, letter)
+		if one, found, err = state.DeadLetterOf(t.Context(), "sub_a", letter.Key.Event); err != nil || !found {
+			t.Fatalf("DeadLetterOf %+v: found %v, %v", letter.Key.Event, found, err)
+		}
+		equal(t, "by event", one, letter)
+	}
+	wantNoDeadLetter(t, state, "sub_a", deliveryKey(at, 7, 101), deliveryKey(at, 9, 100), deliveryKey(at-1, 7, 99))
+	wantNoDeadLetter(t, state, "sub_b", want[0].Key)
+}
+
+func wantNoDeadLetter(t *testing.T, state engine.State, sub engine.SubscriptionID, keys ...engine.DeliveryKey) {
+	t.Helper()
+	for _, key := range keys {
+		if _, found, err := state.DeadLetter(t.Context(), sub, key); found || err != nil {
+			t.Errorf("DeadLetter %+v: found %v, %v", key, found, err)
+		}
+	}
+	last := keys[len(keys)-1].Event
+	if _, found, err := state.DeadLetterOf(t.Context(), sub, last); found || err != nil {
+		t.Errorf("DeadLetterOf %+v: found %v, %v", last, found, err)
+	}
+}
+
+func stateSweepExpired(t *testing.T, open OpenState) {
+	state := open(t, fixedClock)
+	write(t, state, engine.PutExpired{Expired: exampleExpired("sub_a", 3, 1, 2, 4)})
+	end := day.Add(engine.DeadLetterRetention)
+	for _, test := range []struct {
+		now  time.Time
+		want int
+	}{{end.Add(-time.Millisecond), 3}, {end, 0}} {
+		if _, err := state.Sweep(t.Context(), test.now); err != nil {
+			t.Fatalf("Sweep: %v", err)
+		}
+		if got := load(t, state).DeadCount["sub_a"]; got != test.want {
+			t.Errorf("%v: %d are left, want %d", test.now, got, test.want)
+		}
+	}
+}
+
 func stateSweep(t *testing.T, open OpenState) {
 	state := open(t, fixedClock)
 	const old, young = 2500, 10
