@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -118,24 +119,52 @@ func (d *duo) start(n int, prepare ...func(*world)) {
 // kill ends a side's life as a crash would; the other hears of it and owns everything.
 func (d *duo) kill(n int) {
 	d.mu.Lock()
-	gone, other := d.sides[n].port, d.sides[1-n].port
-	gone.over = true
-	lost := make([]handed, 0, len(other.out))
-	for h := range other.out {
-		lost = append(lost, h)
-	}
-	clear(other.out)
-	owners := make([]engine.SubscriptionID, 0, len(d.owner))
-	for id := range d.owner {
-		owners = append(owners, id)
-	}
+	d.sides[n].port.over = true
+	owners := slices.Collect(maps.Keys(d.owner))
 	d.mu.Unlock()
 	d.sides[n].life.kill()
-	for _, h := range lost {
-		other.park(h, false)
-	}
+	d.end(n)
 	for _, id := range owners {
 		d.give(id, 1-n)
+	}
+}
+
+// leaveWithin is how long a member that leaves waits for what it has of others and gave to them.
+const leaveWithin = 10 * time.Second
+
+// leave ends a side's life as a graceful stop does: the other owns everything, and the side
+// stops once nothing of its journals is undischarged and it owes no answer, or after a while.
+func (d *duo) leave(n int) {
+	d.mu.Lock()
+	owners := slices.Collect(maps.Keys(d.owner))
+	p := d.sides[n].port
+	d.mu.Unlock()
+	for _, id := range owners {
+		d.give(id, 1-n)
+	}
+	system := d.sides[n].life.system
+	for end := time.Now().Add(leaveWithin); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		d.mu.Lock()
+		owes := len(p.held)
+		d.mu.Unlock()
+		if owes == 0 && system.Undischarged() == 0 {
+			break
+		}
+	}
+	d.sides[n].life.stop()
+	d.end(n)
+}
+
+// end has the other member hear that a side is gone.
+func (d *duo) end(n int) {
+	d.mu.Lock()
+	gone, other := d.sides[n].port, d.sides[1-n].port
+	gone.over = true
+	lost := slices.Collect(maps.Keys(other.out))
+	clear(other.out)
+	d.mu.Unlock()
+	for _, h := range lost {
+		other.park(h, false)
 	}
 }
 

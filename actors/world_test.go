@@ -152,6 +152,13 @@ func (l *life) subscribe(change func(*engine.SubscriptionSpec)) engine.Subscript
 	return view.ID
 }
 
+func (l *life) accept(drafts []engine.Draft) {
+	l.world.t.Helper()
+	if _, err := l.engine.Accept(context.Background(), engine.Caller{Role: engine.RoleAdmin}, drafts, ""); err != nil {
+		l.world.t.Fatal(err)
+	}
+}
+
 // publish accepts one event of a topic for each id.
 func (l *life) publish(topic string, ids ...string) {
 	l.world.t.Helper()
@@ -159,9 +166,7 @@ func (l *life) publish(topic string, ids ...string) {
 	for _, id := range ids {
 		drafts = append(drafts, engine.Draft{ID: id, Topic: topic, Data: []byte(`{}`)})
 	}
-	if _, err := l.engine.Accept(context.Background(), engine.Caller{Role: engine.RoleAdmin}, drafts, ""); err != nil {
-		l.world.t.Fatal(err)
-	}
+	l.accept(drafts)
 }
 
 func (w *world) count(sub engine.SubscriptionID, event string) int {
