@@ -240,7 +240,8 @@ func (s *slot) oldest() (time.Time, bool) {
 	return s.queue[s.head].at, true
 }
 
-// putBack puts events that a crashed actor had taken in front again.
+// putBack puts events in front again that a crashed actor had taken, or that the owner has no
+// more. Others that were taken with them may be settled, or come back later.
 func (s *slot) putBack(events []*engine.Event, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,6 +251,8 @@ func (s *slot) putBack(events []*engine.Event, at time.Time) {
 	}
 	if s.count > 0 {
 		s.queue[s.head].gap = true
+	} else {
+		s.gap = true
 	}
 	for i := range s.count {
 		ring = append(ring, s.queue[(s.head+i)%len(s.queue)])
