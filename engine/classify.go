@@ -15,6 +15,8 @@ type classifier struct {
 	// journals were listed before the picture was taken: it says nothing of what was accepted
 	// since, which would pass for delivered.
 	journals []LaneJournal
+	// attempts reads the history, of this member unless it is set otherwise.
+	attempts func(ctx context.Context, sub SubscriptionID, key DeliveryKey) ([]Attempt, error)
 }
 
 func (e *Engine) classifier(ctx context.Context, s *Subscription) (*classifier, error) {
@@ -23,7 +25,9 @@ func (e *Engine) classifier(ctx context.Context, s *Subscription) (*classifier, 
 	if err != nil {
 		return nil, err
 	}
-	return &classifier{engine: e, subscription: s, work: work, journals: journals, exceptions: newExceptions(e.state, s.ID)}, nil
+	return &classifier{
+		engine: e, subscription: s, work: work, journals: journals, exceptions: newExceptions(e.state, s.ID), attempts: e.history.Attempts,
+	}, nil
 }
 
 // walk visits the events that the picture says something about.
@@ -124,7 +128,7 @@ func (c *classifier) settled(ctx context.Context, view DeliveryView, event *Even
 	if c.work.Mailbox[event.Ref] {
 		return view, nil
 	}
-	attempts, err := c.engine.history.Attempts(ctx, c.subscription.ID, event.Key())
+	attempts, err := c.attempts(ctx, c.subscription.ID, event.Key())
 	if err != nil {
 		attempts = nil // the history is a log: without it the state below still holds
 	}

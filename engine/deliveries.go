@@ -268,6 +268,7 @@ func (e *Engine) delivery(ctx context.Context, caller Caller, id string) (Delive
 	if err != nil {
 		return DeliveryView{}, nil, nil, err
 	}
+	c.attempts = e.attemptsOf
 	event := e.at(ctx, ref)
 	if event != nil && !e.table.WasFor(event, sub) {
 		return DeliveryView{}, nil, nil, missing
@@ -333,7 +334,7 @@ func (e *Engine) Attempts(ctx context.Context, caller Caller, id string, page Pa
 	} else {
 		key = event.Key()
 	}
-	attempts, err := e.history.Attempts(ctx, sub, key)
+	attempts, err := e.attemptsOf(ctx, sub, key)
 	if err != nil {
 		return Listed[Attempt]{}, err
 	}
@@ -346,6 +347,18 @@ func (e *Engine) Attempts(ctx context.Context, caller Caller, id string, page Pa
 		listed.Items = append(listed.Items, attempts[n])
 	}
 	return listed, nil
+}
+
+// attemptsOf lists the attempts of one delivery by number, whichever members made them.
+func (e *Engine) attemptsOf(ctx context.Context, sub SubscriptionID, key DeliveryKey) ([]Attempt, error) {
+	if e.cluster == nil {
+		return e.history.Attempts(ctx, sub, key)
+	}
+	attempts := e.cluster.Attempts(ctx, sub, key)
+	slices.SortStableFunc(attempts, func(a, b Attempt) int {
+		return cmp.Or(cmp.Compare(a.Number, b.Number), a.StartedAt.Compare(b.StartedAt))
+	})
+	return attempts, nil
 }
 
 // RetryDelivery makes one attempt at once of a dead letter or of a delivered one. Errors:

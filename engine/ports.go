@@ -157,6 +157,9 @@ type Members interface {
 	// Delivery describes a delivery as the owner of its subscription knows it. Errors: those of
 	// Engine.Delivery, unavailable (the owner does not answer).
 	Delivery(ctx context.Context, id string) (DeliveryView, error)
+	// Attempts lists what the histories of all members that answer have of one delivery: each has
+	// the attempts that it made itself.
+	Attempts(ctx context.Context, sub SubscriptionID, key DeliveryKey) []Attempt
 	// ShareKey tells every member that is seen of an API key, or of its end; the others hear of it
 	// when they are back.
 	ShareKey(ctx context.Context, key APIKey)

@@ -28,6 +28,7 @@ const (
 	callInsert     = "insert"
 	callAnswer     = "answer"
 	callDelivery   = "delivery"
+	callAttempts   = "attempts"
 )
 
 // askTimeout bounds what one member that hangs costs a question to all.
@@ -64,6 +65,10 @@ type (
 		Record engine.RetryRecord
 		Dead   *engine.DropDeadLetter // the dead letter that is delivered once more
 	}
+	attemptsRequest struct {
+		Subscription engine.SubscriptionID
+		Key          engine.DeliveryKey
+	}
 	seekRequest struct {
 		Journal engine.JournalID
 		At      time.Time
@@ -99,6 +104,9 @@ func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, er
 			return nil, nil
 		}),
 		callInsert: answering(c.insertHere),
+		callAttempts: answering(func(ctx context.Context, r attemptsRequest) ([]engine.Attempt, error) {
+			return c.member.history.Attempts(ctx, r.Subscription, r.Key)
+		}),
 		callDelivery: answering(func(ctx context.Context, id string) (engine.DeliveryView, error) {
 			return c.member.engine.Delivery(ctx, engine.Caller{Role: engine.RoleAdmin}, id)
 		}),

@@ -87,3 +87,39 @@ func TestExpiredIsListedWithoutItsKeeper(t *testing.T) {
 		}
 	}
 }
+
+// TestAttemptsOfAFormerOwner: the owner of a subscription lists what the one before it attempted.
+func TestAttemptsOfAFormerOwner(t *testing.T) {
+	t.Parallel()
+	c := startTestCluster(t, 3, nil)
+	c.members[2].stop()
+	c.awaitActive(2)
+	refused := newTestReceiver(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+	retries := 5
+	body := subscriptionBody{Retry: &retryBody{MaxRetries: &retries, MinDelay: "1h", MaxDelay: "2h"}}
+	var ids []string
+	for range 12 {
+		id, _ := c.members[0].subscribe(refused.URL, body, "trip.created")
+		ids = append(ids, id)
+	}
+	event := c.members[0].send("trip.created", "1")
+	for _, id := range ids {
+		c.members[0].awaitState(id, event, "waiting")
+	}
+	c.members[2].start()
+	c.awaitActive(3)
+	moved := 0
+	for _, id := range ids {
+		if c.members[0].server.member.cluster.Owner(engine.SubscriptionID(id)) != c.members[2].server.member.folder.Member() {
+			continue
+		}
+		moved++
+		d := c.members[0].awaitState(id, event, "waiting")
+		if attempts := c.members[1].awaitAttempts(d.ID, 1); attempts[0].Number != 1 || attempts[0].Outcome != "failure" {
+			t.Errorf("%s: attempts %+v, want the one of its former owner", id, attempts)
+		}
+	}
+	if moved == 0 {
+		t.Fatal("no subscription moved")
+	}
+}

@@ -64,6 +64,15 @@ func (c *clustered) Delivery(ctx context.Context, id string) (engine.DeliveryVie
 	return ask[engine.DeliveryView](ctx, c, owner, callDelivery, id)
 }
 
+// Attempts implements engine.Members.
+func (c *clustered) Attempts(ctx context.Context, sub engine.SubscriptionID, key engine.DeliveryKey) (attempts []engine.Attempt) {
+	answers, _ := askAll[[]engine.Attempt](ctx, c, callAttempts, attemptsRequest{sub, key})
+	for _, theirs := range answers {
+		attempts = append(attempts, theirs...)
+	}
+	return attempts
+}
+
 // View implements engine.Members.
 func (c *clustered) View(ctx context.Context) engine.ClusterView {
 	view := c.node.View()
