@@ -135,7 +135,7 @@ func TestPromotionAndDemotion(t *testing.T) {
 		l := w.boot()
 		sub := l.subscribe(nil)
 		promoted := func() (name string) {
-			for _, lane := range l.system.Views() {
+			for _, lane := range l.system.Views(t.Context()) {
 				if lane.Promoted {
 					name = lane.Name
 				}
@@ -176,7 +176,7 @@ func TestPromotionAndDemotion(t *testing.T) {
 			t.Errorf("lane %s is still promoted after a quiet quarter of an hour", got)
 		}
 		time.Sleep(2*time.Hour + 20*time.Minute)
-		if got := len(l.system.Views()); got != 1 {
+		if got := len(l.system.Views(t.Context())); got != 1 {
 			t.Errorf("lanes = %d, want the shared one alone: the drained one is empty", got)
 		}
 		w.mu.Lock()

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"time"
 
 	"pannier/engine"
@@ -11,7 +12,7 @@ import (
 const firstEventSearch = 64
 
 // Views implements engine.Lanes.
-func (s *System) Views() []engine.LaneView {
+func (s *System) Views(context.Context) []engine.LaneView {
 	now := s.clock()
 	views := make(map[*ingress]*engine.LaneView)
 	lanes := s.lanes.all()

@@ -81,7 +81,7 @@ func TestOldestDueOfALane(t *testing.T) {
 				w := newWorld(t)
 				l := test.work(w, w.boot())
 				settle()
-				view := l.system.Views()[0]
+				view := l.system.Views(t.Context())[0]
 				if view.OldestAge != test.age || view.Backlog != test.backlog {
 					t.Errorf("age %v, backlog %d; want %v and %d", view.OldestAge, view.Backlog, test.age, test.backlog)
 				}
@@ -108,7 +108,7 @@ func TestOpenCircuitsAreCounted(t *testing.T) {
 		l.publish("trip.created", "last")
 		pass(time.Second)
 		check := func(when string) {
-			view := l.system.Views()[0]
+			view := l.system.Views(t.Context())[0]
 			if open, records := l.system.OpenCircuits(), l.system.RetryRecords(); open != 1 || records != 20 || view.OldestAge != 0 {
 				t.Errorf("%s: %d circuits are open, %d retry records, age %v; want 1, 20 and 0", when, open, records, view.OldestAge)
 			}

@@ -34,8 +34,9 @@ type Lanes interface {
 	// Journals lists the journals of every lane, those that are only drained included; in a cluster
 	// those of every member that answers (see NoteSilent).
 	Journals(ctx context.Context) []LaneJournal
-	// Views describes the lanes.
-	Views() []LaneView
+	// Views describes the lanes; in a cluster what all members that answer (see NoteSilent) have of
+	// each together.
+	Views(ctx context.Context) []LaneView
 }
 
 // LaneJournal is a journal that can be read, and how far.

@@ -31,8 +31,8 @@ func (e *Engine) Cluster(ctx context.Context) ClusterView {
 	}
 }
 
-// Lanes describes the lanes of this member.
-func (e *Engine) Lanes(context.Context) []LaneView { return e.lanes.Views() }
+// Lanes describes the lanes.
+func (e *Engine) Lanes(ctx context.Context) []LaneView { return e.lanes.Views(ctx) }
 
 // Stats gives the totals since the data folder was made.
 func (e *Engine) Stats(context.Context) StatsView { return e.deliveries.Stats() }

@@ -159,7 +159,7 @@ type ClusterView struct {
 	Members         []MemberView
 }
 
-// LaneView describes a lane on this member.
+// LaneView describes a lane.
 type LaneView struct {
 	Name            string
 	Topics          []string

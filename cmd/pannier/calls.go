@@ -18,6 +18,7 @@ import (
 // it but what is shown.
 const (
 	callStats      = "stats"
+	callLanes      = "lanes"
 	callLook       = "look"
 	callJournals   = "journals"
 	callRead       = "read"
@@ -81,6 +82,9 @@ func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, er
 		callStats: answering(func(context.Context, all) (memberTotals, error) {
 			dead, discarded := c.member.system.Ended()
 			return memberTotals{c.member.system.Stats(), dead, discarded, c.node.UnderReplicated(), c.node.Lag()}, nil
+		}),
+		callLanes: answering(func(ctx context.Context, _ all) ([]engine.LaneView, error) {
+			return c.member.system.Views(ctx), nil
 		}),
 		callLook: answering(func(ctx context.Context, id engine.SubscriptionID) (engine.SubscriptionWork, error) {
 			return c.member.system.Look(ctx, id)

@@ -123,3 +123,28 @@ func TestAttemptsOfAFormerOwner(t *testing.T) {
 		t.Fatal("no subscription moved")
 	}
 }
+
+// TestLanesAreThoseOfAllMembers: whoever is asked tells what waits on any of them, and not what
+// waits here.
+func TestLanesAreThoseOfAllMembers(t *testing.T) {
+	t.Parallel()
+	c := startTestCluster(t, 3, nil)
+	hold := make(chan struct{})
+	defer close(hold)
+	receiver := newTestReceiver(t, func(int, http.ResponseWriter, *http.Request) { <-hold })
+	one := 1
+	c.members[0].subscribe(receiver.URL, subscriptionBody{Limits: &limitsBody{MaxInFlight: &one}}, "trip.created")
+	for _, m := range c.members {
+		m.send("trip.created", "1")
+		m.send("trip.created", "2")
+	}
+	for n, m := range c.members {
+		var got laneFigures
+		if eventually(func() bool { got, _ = m.lane("shared"); return got.Backlog == 5 && got.InFlight == 1 }) != nil {
+			t.Errorf("member %d: %+v, want 5 that wait and 1 under way", n, got)
+		}
+		if lanes := m.lanes(); len(lanes) != 1 {
+			t.Errorf("member %d lists %+v, want one lane", n, lanes)
+		}
+	}
+}

@@ -10,6 +10,9 @@ import (
 	"pannier/storage"
 )
 
+// adoptedMark is what follows the name of a lane in that of an adopted journal of it.
+const adoptedMark = "@"
+
 // clusterActors implements cluster.Actors.
 type clusterActors struct{ *clustered }
 
@@ -94,7 +97,7 @@ func (a clusterActors) Adopt(journal engine.Journal, how protocol.Adopt) error {
 		}
 	}
 	return a.member.system.Adopt(actors.Adoption{
-		Name: fmt.Sprintf("%s@%016x", ref.Lane, uint64(ref.ID)), Journal: journal, Mark: mark, Cursors: cursors, Settled: how.Settled,
+		Name: fmt.Sprintf("%s%s%016x", ref.Lane, adoptedMark, uint64(ref.ID)), Journal: journal, Mark: mark, Cursors: cursors, Settled: how.Settled,
 		Foreign: string(ref.Origin) != a.member.folder.Member(),
 	})
 }

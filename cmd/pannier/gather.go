@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"pannier/actors"
 	"pannier/cluster/placement"
@@ -104,6 +105,34 @@ func addWork(work *engine.SubscriptionWork, theirs engine.SubscriptionWork) {
 		}
 		work.Behind[journal] = append(slices.Clip(work.Behind[journal]), ranges...)
 	}
+}
+
+// Views implements engine.Lanes. A journal that was adopted counts with the lane that it was of.
+func (g gathered) Views(ctx context.Context) []engine.LaneView {
+	answers, _ := askAll[[]engine.LaneView](ctx, g.cluster, callLanes, all(true))
+	sum := make(map[string]engine.LaneView)
+	for _, id := range slices.Sorted(maps.Keys(answers)) {
+		for _, lane := range answers[id] {
+			lane.Name, _, _ = strings.Cut(lane.Name, adoptedMark)
+			if known, found := sum[lane.Name]; found {
+				lane = addLane(known, lane)
+			}
+			sum[lane.Name] = lane
+		}
+	}
+	return slices.SortedFunc(maps.Values(sum), func(a, b engine.LaneView) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+func addLane(a, b engine.LaneView) engine.LaneView {
+	if len(a.Topics) == 0 { // of an adopted journal
+		a.Topics, a.Retention = b.Topics, b.Retention
+	}
+	a.Promoted = a.Promoted || b.Promoted
+	a.EventsPerSecond += b.EventsPerSecond
+	a.Backlog += b.Backlog
+	a.OldestAge = max(a.OldestAge, b.OldestAge)
+	a.InFlight += b.InFlight
+	return a
 }
 
 // Stats implements engine.Deliveries: the totals of every member that answers.

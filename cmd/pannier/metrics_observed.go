@@ -26,8 +26,8 @@ func (m *memberMetrics) observe(of *member) error {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
 	build := labels(attribute.String("version", version()), attribute.String("go_version", runtime.Version()))
-	_, err = m.meter.RegisterCallback(func(_ context.Context, to metric.Observer) error {
-		of.observe(m, to, o)
+	_, err = m.meter.RegisterCallback(func(ctx context.Context, to metric.Observer) error {
+		of.observe(ctx, m, to, o)
 		m.observeCounts(to, o)
 		to.ObserveInt64(o.buildInfo, 1, build)
 		return nil
@@ -85,8 +85,8 @@ func (m *memberMetrics) observeCounts(to metric.Observer, o observed) {
 }
 
 // observe shows what the actors hold.
-func (m *member) observe(names *memberMetrics, to metric.Observer, o observed) {
-	views := m.system.Views()
+func (m *member) observe(ctx context.Context, names *memberMetrics, to metric.Observer, o observed) {
+	views := m.system.Views(ctx)
 	names.keepOnly(views)
 	for _, lane := range views {
 		label := names.lane(lane.Name).labels
