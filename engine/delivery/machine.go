@@ -226,7 +226,7 @@ func (m *Machine) DropLane(journal engine.JournalID) {
 		case ref.Journal != journal:
 		case m.forward != nil:
 			m.land(f)
-		case f.live:
+		default:
 			f.outlived = true
 		}
 	}

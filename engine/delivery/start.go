@@ -120,6 +120,10 @@ func (m *Machine) again(event *engine.Event) {
 	record, waits := m.retries.get(event.Key())
 	if f, flying := m.flights[event.Ref]; flying {
 		if !f.kept {
+			// Wherever it came from before, it is the hand-out that ends with it now.
+			m.count(f, -1)
+			f.live, f.outlived = true, false
+			m.count(f, 1)
 			return
 		}
 		record, waits = f.record, true
