@@ -48,7 +48,8 @@ func decodeExpired(sub engine.SubscriptionID, key engine.DeliveryKey, value []by
 	next := key.Event.Sequence
 	for range n {
 		sequence := next + r.uint()
-		if sequence < next || (len(x.Deliveries) == 0 && sequence != next) {
+		begins := len(x.Deliveries) == 0
+		if sequence < next || (begins && sequence != next) || (!begins && next == 0) {
 			r.fail("sequences out of order")
 		}
 		next = sequence + 1

@@ -151,7 +151,7 @@ func (m *Machine) Embed(event *engine.Event) {
 		m.retries.put(record)
 	}
 	if f, flying := m.flights[key.Event]; flying && f.kept && !f.record.Carried {
-		f.record.Carried = true
+		f.record.Carried, f.rewritten = true, true
 		f.event = event
 		m.writeRecord(f.record, event)
 	}
@@ -278,8 +278,14 @@ func (m *Machine) Over(key engine.DeliveryKey) {
 		return
 	}
 	m.land(f)
-	m.records--
-	m.putQueue()
+	switch {
+	case m.sub.Deleted: // nothing of it is counted any more
+	case f.rewritten:
+		m.retries.put(f.record)
+	default:
+		m.records--
+		m.putQueue()
+	}
 }
 
 // Loaded tells whether every retry record that was on disk has been given.

@@ -252,6 +252,41 @@ func TestMergeAndForget(t *testing.T) {
 	}
 }
 
+// TestOverOfADeletedSubscription: its records are counted no more, however its attempts end.
+func TestOverOfADeletedSubscription(t *testing.T) {
+	t.Parallel()
+	r := newRig(subscription())
+	r.Merge(engine.RetryRecord{Subscription: subscription().ID, Key: event(1).Key(), Due: r.now}, r.now)
+	attempt := r.step().Attempts[0]
+	deleted := *subscription()
+	deleted.Deleted = true
+	r.Change(&deleted, r.now)
+	r.step()
+	r.Over(attempt.Key)
+	if n, queue := count[engine.PutQueue](r.step().Writes); n != 0 {
+		t.Errorf("the queue was written with %d records, want nothing", queue.Records)
+	}
+	if records, _ := r.Counts(); records != 0 {
+		t.Errorf("%d records, want none", records)
+	}
+}
+
+// TestOverOfARecordThatIsWrittenAgain: it is on disk after all, and is attempted.
+func TestOverOfARecordThatIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(subscription())
+	r.Merge(engine.RetryRecord{Subscription: subscription().ID, Key: event(1).Key(), Due: r.now}, r.now)
+	attempt := r.step().Attempts[0]
+	r.inbox.put(r.now, 1) // another keeper of its journal hands it out
+	if n, _ := count[engine.PutRetryRecord](r.step().Writes); n != 1 {
+		t.Fatal("the record was not written again")
+	}
+	r.Over(attempt.Key)
+	if got := r.step().Attempts; len(got) != 1 || got[0].Key != attempt.Key {
+		t.Errorf("attempts %v, want that of the record", got)
+	}
+}
+
 // TestReturnedEventsDoNotHideWhatIsSettled: the cursor names them one by one, so a crash reads
 // again only what was not settled.
 func TestReturnedEventsDoNotHideWhatIsSettled(t *testing.T) {

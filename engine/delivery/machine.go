@@ -122,8 +122,10 @@ type flight struct {
 	probe  bool
 	// outlived tells that its lane was dropped since it began.
 	outlived bool
-	since    time.Time // in memory: the wait in the mailbox counts for SpillAfter
-	started  time.Time
+	// rewritten tells that its retry record was written again since it began.
+	rewritten bool
+	since     time.Time // in memory: the wait in the mailbox counts for SpillAfter
+	started   time.Time
 }
 
 // Effects is what a driver must do after a call. Writes form one atomic group.

@@ -126,6 +126,7 @@ func (m *Machine) again(event *engine.Event) {
 			m.count(f, 1)
 			return
 		}
+		f.rewritten = true
 		record, waits = f.record, true
 	}
 	if waits {

@@ -145,6 +145,13 @@ func entriesReplace(t *testing.T, state EntryState) {
 	expired := exampleExpired(sub, 3, 7, 8)
 	merge(t, state, entriesOf(t, 1, engine.PutExpired{Expired: expired}))
 	merge(t, state, entriesOf(t, 2, engine.DropExpired{Subscription: sub, Key: expired.Key}))
+	merge(t, state, entriesOf(t, 1, engine.PutExpired{Expired: exampleExpired(sub, 4, 7, 8)}))
+	sweepAll(t, state, day.Add(engine.DeadLetterRetention))
+	for _, e := range listEntries(t, state, sub) {
+		if e.Kind == engine.EntryExpired && e.Value != nil {
+			t.Errorf("the sweep left the register %+v", e)
+		}
+	}
 	equal(t, "snapshot", load(t, state), &engine.Snapshot{DeadCount: map[engine.SubscriptionID]int{}})
 
 	// A record of a single member loses to any entry.

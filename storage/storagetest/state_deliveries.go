@@ -151,10 +151,10 @@ func stateExpired(t *testing.T, open OpenState) {
 	state := open(t, fixedClock)
 	at := day.UnixMilli()
 	var want []engine.DeadLetter
-	for n := range uint64(12) { // of two journals, over three seconds
+	for n := range uint64(12) { // of two journals, over two seconds
 		ref := engine.EventRef{Journal: engine.JournalID(7 + n%2), Sequence: 100 + n/2}
 		event := &engine.Event{
-			Ref: ref, ID: fmt.Sprint("given-", n%5), Topic: fmt.Sprint("t.", n%3), AcceptedAt: time.UnixMilli(at + int64(n)*250).UTC(),
+			Ref: ref, ID: fmt.Sprint("given-", n%5), Topic: fmt.Sprint("t.", n%3), AcceptedAt: time.UnixMilli(at + int64(n)*150).UTC(),
 		}
 		want = append(want, engine.DeadLetter{
 			Subscription: "sub_a", Key: event.Key(), Reason: engine.ReasonExpired, DiedAt: day.Add(time.Hour), Event: event,
@@ -172,16 +172,18 @@ func stateExpired(t *testing.T, open OpenState) {
 		write(t, state, engine.PutExpired{Expired: x})
 	}
 	again, err := state.Expired(t.Context(), "sub_a", engine.DeliveryKey{}, 1)
-	if err != nil || len(again) != 1 || len(again[0].Deliveries) != 2 {
-		t.Fatalf("Expired: %+v, %v, want the first two", again, err)
+	if err != nil || len(again) != 1 || len(again[0].Deliveries) != 3 {
+		t.Fatalf("Expired: %+v, %v, want the first three", again, err)
 	}
 	again[0].Deliveries = again[0].Deliveries[1:] // as another keeper of the journal would
 	again[0].Key.Event.Sequence++
+	inside := engine.Expired{Subscription: "sub_a", ExpiredAt: day.Add(time.Hour)} // of the second second
+	inside.Add(want[8].Event)
 	other := engine.DeadLetter{Subscription: "sub_a", Key: deliveryKey(at+1100, 7, 1), Reason: engine.ReasonGone, DiedAt: day}
-	write(t, state, engine.PutExpired{Expired: again[0]}, engine.PutDeadLetter{DeadLetter: other})
-	want = slices.Insert(want, 5, other)
+	write(t, state, engine.PutExpired{Expired: again[0]}, engine.PutExpired{Expired: inside}, engine.PutDeadLetter{DeadLetter: other})
+	want = slices.Insert(want, 8, other)
 
-	for _, limit := range []int{1, 3, 100} {
+	for limit := 1; limit <= len(want)+1; limit++ {
 		var got []engine.DeadLetter
 		for after := deliveryKey(-1<<63, 0, 0); ; {
 			page, err := state.DeadLetters(t.Context(), "sub_a", after, limit)
