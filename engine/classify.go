@@ -20,7 +20,12 @@ type classifier struct {
 }
 
 func (e *Engine) classifier(ctx context.Context, s *Subscription) (*classifier, error) {
-	journals := e.lanes.Journals(ctx)
+	return e.classifierOf(ctx, s, e.lanes.Journals(ctx))
+}
+
+// classifierOf is classifier for journals that are listed already; those that only view asks of
+// need none.
+func (e *Engine) classifierOf(ctx context.Context, s *Subscription, journals []LaneJournal) (*classifier, error) {
 	work, err := e.deliveries.Look(ctx, s.ID)
 	if err != nil {
 		return nil, err

@@ -224,36 +224,48 @@ func (e *Engine) EventDeliveries(ctx context.Context, caller Caller, id string, 
 		}
 	}
 	slices.SortFunc(subs, func(a, b *Subscription) int { return cmp.Compare(a.ID, b.ID) })
-	listed := Listed[DeliveryView]{Items: []DeliveryView{}}
-	for _, s := range subs {
-		if len(listed.Items) == page.Limit {
-			last := listed.Items[page.Limit-1]
-			listed.Next = position{id: string(last.SubscriptionID)}.cursor("event")
-			break
-		}
-		view, err := e.deliveryOf(ctx, s, event)
-		if err != nil {
-			return listed, err
-		}
-		listed.Items = append(listed.Items, view)
+	listed := Listed[DeliveryView]{}
+	if len(subs) > page.Limit {
+		subs = subs[:page.Limit]
+		listed.Next = position{id: string(subs[page.Limit-1].ID)}.cursor("event")
 	}
-	return listed, nil
-}
-
-// deliveryOf describes the delivery of an event that was for a subscription.
-func (e *Engine) deliveryOf(ctx context.Context, s *Subscription, event *Event) (DeliveryView, error) {
+	ids := make([]SubscriptionID, len(subs))
+	for n, s := range subs {
+		ids[n] = s.ID
+	}
 	if e.cluster != nil {
-		return e.cluster.Delivery(ctx, DeliveryID(event.Ref, s.ID))
+		listed.Items, err = e.cluster.Deliveries(ctx, event, ids)
+	} else {
+		listed.Items, err = e.LocalDeliveries(ctx, event, ids)
 	}
-	c, err := e.classifier(ctx, s)
-	if err != nil {
-		return DeliveryView{}, err
-	}
-	return c.view(ctx, event)
+	return listed, err
 }
 
-// delivery finds a delivery by id. event is nil when nothing of it is left but the dead
-// letter.
+// LocalDeliveries describes the deliveries of an event to subscriptions that it was for, as this
+// member knows them: in a cluster it owns the subscriptions. One that is not known here is left
+// out.
+func (e *Engine) LocalDeliveries(ctx context.Context, event *Event, ids []SubscriptionID) ([]DeliveryView, error) {
+	views := make([]DeliveryView, 0, len(ids))
+	for _, id := range ids {
+		handle, known := e.table.Known(id)
+		if !known {
+			continue
+		}
+		c, err := e.classifierOf(ctx, e.table.Latest(handle), nil)
+		if err != nil {
+			return nil, err
+		}
+		view, err := c.view(ctx, event)
+		if err != nil {
+			return nil, err
+		}
+		views = append(views, view)
+	}
+	return views, nil
+}
+
+// delivery finds a delivery by id. event has no Data when it expired, and is nil when nothing of
+// it is left but the dead letter.
 func (e *Engine) delivery(ctx context.Context, caller Caller, id string) (DeliveryView, *Event, *DeadLetter, error) {
 	missing := Errorf(CodeNotFound, "no such delivery")
 	ref, sub, ok := ParseDeliveryID(id)

@@ -47,6 +47,9 @@ const (
 	IdentityWindow      = 24 * time.Hour      // a given id or Idempotency-Key is remembered
 	DeadLetterRetention = 30 * 24 * time.Hour // with body
 	DefaultRetention    = 72 * time.Hour      // accepted events
+	// MinRetention is the shortest that can be configured: shorter than that, an event could leave
+	// before its first attempt is over.
+	MinRetention = time.Minute
 )
 
 // The rhythm of one member.

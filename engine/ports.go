@@ -154,9 +154,9 @@ type Members interface {
 	// that is seen. Errors: unavailable (one that is seen does not answer).
 	Identities(ctx context.Context, ids []string) (map[string]Identity, error)
 	Answer(ctx context.Context, key string) (Answer, bool, error)
-	// Delivery describes a delivery as the owner of its subscription knows it. Errors: those of
-	// Engine.Delivery, unavailable (the owner does not answer).
-	Delivery(ctx context.Context, id string) (DeliveryView, error)
+	// Deliveries describes the deliveries of an event as the owners of the subscriptions know them
+	// (Engine.LocalDeliveries), in order of id. Errors: unavailable (an owner does not answer).
+	Deliveries(ctx context.Context, event *Event, ids []SubscriptionID) ([]DeliveryView, error)
 	// Attempts lists what the histories of all members that answer have of one delivery: each has
 	// the attempts that it made itself.
 	Attempts(ctx context.Context, sub SubscriptionID, key DeliveryKey) []Attempt

@@ -28,7 +28,7 @@ const (
 	callKeys       = "keys"
 	callInsert     = "insert"
 	callAnswer     = "answer"
-	callDelivery   = "delivery"
+	callDeliveries = "deliveries"
 	callAttempts   = "attempts"
 )
 
@@ -65,6 +65,10 @@ type (
 	insertRequest struct {
 		Record engine.RetryRecord
 		Dead   *engine.DropDeadLetter // the dead letter that is delivered once more
+	}
+	deliveriesRequest struct {
+		Event         *engine.Event
+		Subscriptions []engine.SubscriptionID
 	}
 	attemptsRequest struct {
 		Subscription engine.SubscriptionID
@@ -111,8 +115,8 @@ func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, er
 		callAttempts: answering(func(ctx context.Context, r attemptsRequest) ([]engine.Attempt, error) {
 			return c.member.history.Attempts(ctx, r.Subscription, r.Key)
 		}),
-		callDelivery: answering(func(ctx context.Context, id string) (engine.DeliveryView, error) {
-			return c.member.engine.Delivery(ctx, engine.Caller{Role: engine.RoleAdmin}, id)
+		callDeliveries: answering(func(ctx context.Context, r deliveriesRequest) ([]engine.DeliveryView, error) {
+			return c.member.engine.LocalDeliveries(ctx, r.Event, r.Subscriptions)
 		}),
 		callIdentities: answering(c.member.engine.LocalIdentities),
 		callAnswer: answering(func(ctx context.Context, key string) (found[engine.Answer], error) {
@@ -149,7 +153,13 @@ func answering[Q, A any](answer func(context.Context, Q) (A, error)) func(contex
 
 // ask asks one member, which may be this one. Errors: those of the answer, unavailable.
 func ask[A, Q any](ctx context.Context, c *clustered, to placement.MemberID, method string, question Q) (answer A, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	return askWithin[A](ctx, c, askTimeout, to, method, question)
+}
+
+func askWithin[A, Q any](
+	ctx context.Context, c *clustered, timeout time.Duration, to placement.MemberID, method string, question Q,
+) (answer A, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var out bytes.Buffer
 	if err := gob.NewEncoder(&out).Encode(question); err != nil {

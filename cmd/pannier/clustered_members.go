@@ -54,14 +54,28 @@ func (c *clustered) Owner(id engine.SubscriptionID) string {
 	return string(c.node.View().Owner(engine.ShardOf(id)))
 }
 
-// Delivery implements engine.Members.
-func (c *clustered) Delivery(ctx context.Context, id string) (engine.DeliveryView, error) {
-	_, sub, _ := engine.ParseDeliveryID(id)
-	owner := placement.MemberID(c.Owner(sub))
-	if owner == "" {
-		return engine.DeliveryView{}, engine.Errorf(engine.CodeUnavailable, "no member owns the subscription now")
+// Deliveries implements engine.Members.
+func (c *clustered) Deliveries(ctx context.Context, event *engine.Event, ids []engine.SubscriptionID) ([]engine.DeliveryView, error) {
+	owned := make(map[placement.MemberID][]engine.SubscriptionID)
+	for _, id := range ids {
+		owner := placement.MemberID(c.Owner(id))
+		owned[owner] = append(owned[owner], id)
 	}
-	return ask[engine.DeliveryView](ctx, c, owner, callDelivery, id)
+	views := make([]engine.DeliveryView, 0, len(ids))
+	for _, owner := range slices.Sorted(maps.Keys(owned)) {
+		if owner == "" {
+			return nil, engine.Errorf(engine.CodeUnavailable, "no member owns the subscription now")
+		}
+		// The owner asks others before it answers.
+		theirs, err := askWithin[[]engine.DeliveryView](ctx, c, 2*askTimeout, owner, callDeliveries, deliveriesRequest{event, owned[owner]})
+		if err != nil {
+			c.logger.Warn("the owner of subscriptions does not answer", "member", string(owner), "error", err)
+			return nil, doesNotAnswer(owner)
+		}
+		views = append(views, theirs...)
+	}
+	slices.SortFunc(views, func(a, b engine.DeliveryView) int { return cmp.Compare(a.SubscriptionID, b.SubscriptionID) })
+	return views, nil
 }
 
 // Attempts implements engine.Members.

@@ -9,11 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// minRetention is the shortest retention: shorter than that, an event could leave before
-// its first attempt is over.
-const minRetention = time.Minute
+	"pannier/engine"
+)
 
 // check completes the config with the admin key and judges every value. What it returns
 // is a usageError that names the flag.
@@ -68,8 +66,8 @@ func (c *Config) checkAddresses() error {
 }
 
 func checkRetention(name string, retention time.Duration) error {
-	if retention < minRetention {
-		return usagef("%s: must be at least %v, got %v", name, minRetention, retention)
+	if retention < engine.MinRetention {
+		return usagef("%s: must be at least %v, got %v", name, engine.MinRetention, retention)
 	}
 	return nil
 }

@@ -67,8 +67,8 @@ func (d laneDocument) lane() (engine.LaneConfig, error) {
 		return lane, fmt.Errorf("name: %s is the lane of every topic without one, it is always there", d.Name)
 	}
 	if d.Retention != nil {
-		if lane.Retention = *d.Retention; lane.Retention < minRetention {
-			return lane, fmt.Errorf("retention: must be at least %v, got %v", minRetention, lane.Retention)
+		if lane.Retention = *d.Retention; lane.Retention < engine.MinRetention {
+			return lane, fmt.Errorf("retention: must be at least %v, got %v", engine.MinRetention, lane.Retention)
 		}
 	}
 	if d.MaxInFlight != nil {
