@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"pannier/engine"
@@ -124,7 +125,7 @@ func (s *slot) describe(work *engine.SubscriptionWork) {
 		work.NoteOldest(event.Key())
 	}
 	if len(s.ranges) > 0 {
-		work.Behind[s.journal] = append([]engine.Range(nil), s.ranges...)
+		work.Behind[s.journal] = slices.Concat(s.expiring, s.ranges)
 	}
 }
 
@@ -212,8 +213,10 @@ func (s *System) purgeRecords(e *entry, after engine.DeliveryKey) (drops []engin
 func (s *System) purgeDead(e *entry, after engine.DeliveryKey) (drops []engine.Write, last engine.DeliveryKey) {
 	for last = after; len(drops) == 0; {
 		dead, _ := s.state.DeadLetters(context.Background(), e.id, last, purgePage)
-		s.totals.dead.Add(-int64(len(dead)))
-		s.totals.discarded.Add(int64(len(dead)))
+		if s.owns(e.id) { // every replica purges, and one counts
+			s.totals.dead.Add(-int64(len(dead)))
+			s.totals.discarded.Add(int64(len(dead)))
+		}
 		for n := range dead {
 			if last = dead[n].Key; dead[n].Reason != engine.ReasonExpired {
 				drops = append(drops, engine.DropDeadLetter{Subscription: e.id, Key: last})

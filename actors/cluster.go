@@ -46,7 +46,8 @@ func (e *entry) laneOf(journal engine.JournalID) *ingress {
 
 // Deliver puts an event of another member's journal into the mailboxes of subscriptions that
 // this member owns. What finds no room is given back, and what comes of a journal that this member
-// keeps: it hands that out itself, and two keepers are one too many, for a moment.
+// keeps: it hands that out itself, and two keepers are one too many, for a moment. What is a dead
+// letter already has ended.
 func (s *System) Deliver(event *engine.Event, ids []engine.SubscriptionID) {
 	lane, now := s.lanes.of(event.Topic), s.clock()
 	ref := event.Ref
@@ -55,6 +56,10 @@ func (s *System) Deliver(event *engine.Event, ids []engine.SubscriptionID) {
 		slot := e.foreignSlot(ref.Journal, lane)
 		if slot == nil {
 			s.cluster.GiveBack(ref.Journal, id, []uint64{ref.Sequence}, false)
+			continue
+		}
+		if s.hasDied(id, event) {
+			s.cluster.Discharged(ref.Journal, id, []uint64{ref.Sequence})
 			continue
 		}
 		if taken, _ := slot.offer(event, now); !taken {

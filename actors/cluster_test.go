@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pannier/engine"
+	"pannier/engine/match"
 )
 
 func names(n int) []string {
@@ -208,6 +209,35 @@ func TestAnotherGoesOnWithAJournal(t *testing.T) {
 		}
 		if got := d.sides[1].life.system.Undischarged(); got != 0 {
 			t.Errorf("the new keeper waits for %d deliveries", got)
+		}
+		d.stop()
+	})
+}
+
+// TestAnAdopterKnowsFormerVersions: what the member that died had accepted was matched with a version
+// that is not in force any more, and that no event of the other member's own was matched with.
+func TestAnAdopterKnowsFormerVersions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDuo(t)
+		id := d.subscribe(1, func(s *engine.SubscriptionSpec) { s.MaxInFlight = 1 })
+		d.sides[1].world.answer(func(p pair, n int) engine.Result {
+			time.Sleep(8 * time.Second)
+			return failing(p, n)
+		})
+		events := names(900)
+		d.sides[0].life.publish("trip.created", events...)
+		time.Sleep(time.Second)
+		d.change(id, func(s *engine.Subscription) { s.Topics = []match.Pattern{"bike.*"} })
+		time.Sleep(2 * time.Minute)
+		d.kill(0)
+		d.sides[1].world.answer(succeeding)
+		d.adopt(1)
+		time.Sleep(3 * time.Hour)
+		for _, event := range events {
+			if d.count(id, event) == 0 {
+				t.Fatalf("%s never arrived", event)
+			}
 		}
 		d.stop()
 	})

@@ -25,6 +25,8 @@ type duo struct {
 	t     *testing.T
 	sides [2]*side
 	slow  bool // adopted journals give a few records at a time
+	// revision is of the last change of a subscription.
+	revision uint64
 
 	mu       sync.Mutex
 	owner    map[engine.SubscriptionID]int
@@ -244,6 +246,27 @@ func (d *duo) subscribe(owner int, change func(*engine.SubscriptionSpec)) engine
 	d.sides[1].life.table.Apply(version)
 	d.give(id, owner)
 	return id
+}
+
+// change puts a new version of a subscription in force on every member at once.
+func (d *duo) change(id engine.SubscriptionID, change func(*engine.Subscription)) {
+	d.revision = max(d.revision+1, uint64(engine.StampAt(time.Now().UnixMilli())))
+	for _, s := range d.sides {
+		if s.port.over {
+			continue
+		}
+		version, _ := s.life.table.Get(id)
+		next := *version
+		next.Revision = d.revision
+		change(&next)
+		if err := s.world.state.Write([]engine.Write{engine.PutVersion{Subscription: &next}}, func() {}); err != nil {
+			d.t.Error(err)
+		}
+		s.life.table.Apply(&next)
+		if err := s.life.system.Changed(d.t.Context(), id); err != nil {
+			d.t.Error(err)
+		}
+	}
 }
 
 // give makes a member the owner.

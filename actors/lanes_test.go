@@ -125,6 +125,57 @@ func expireWhatWaited(t *testing.T, writeTakes time.Duration) {
 	l.stop()
 }
 
+// A crash between the dead letters of what expires takes none of it away: what was not written
+// yet lies behind the cursor still, and what was is not delivered.
+func TestCrashWhileSomethingExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const events = 2500
+		w := newWorld(t)
+		w.writeTakes = 2 * engine.WatermarkInterval
+		w.lanes = positionsLane(time.Hour)
+		w.answer(func(p pair, n int) engine.Result {
+			time.Sleep(6 * time.Second)
+			return failing(p, n)
+		})
+		l := w.boot()
+		sub := l.subscribe(func(s *engine.SubscriptionSpec) { s.MaxInFlight = 1 })
+		l.publish("vehicle.position", names(events)...)
+		time.Sleep(time.Second)
+		l.setEnabled(sub, false)
+		expires := false
+		w.crashAfter = func(writes []engine.Write) (crash bool) {
+			for _, write := range writes {
+				switch write.(type) {
+				case engine.PutExpired:
+					expires = true
+				case engine.PutWatermark:
+					crash = expires
+				}
+			}
+			return crash
+		}
+		time.Sleep(time.Hour + 15*time.Minute)
+		if !l.dead.Load() {
+			t.Fatal("nothing expired")
+		}
+		l.kill()
+		w.crashAfter = nil
+		w.answer(succeeding)
+		before, err := w.state.DeadLetters(t.Context(), sub, engine.DeliveryKey{}, 2*events)
+		if err != nil || len(before) == 0 || len(before) >= events-1 {
+			t.Fatalf("%d dead letters at the crash, %v, want a part of them", len(before), err)
+		}
+		l = w.boot()
+		time.Sleep(2 * time.Minute)
+		after, err := w.state.DeadLetters(t.Context(), sub, engine.DeliveryKey{}, 2*events)
+		if stats := l.engine.Stats(context.Background()); err != nil || len(after) != events-1 || stats.Dead != events-1 || stats.Pending != 1 {
+			t.Errorf("%d dead letters, %v, stats = %+v, want %d and one that waits", len(after), err, stats, events-1)
+		}
+		l.stop()
+	})
+}
+
 // A topic that passes the rate gets a lane of its own, and loses it when it is quiet; the
 // journal goes when nothing needs it.
 func TestPromotionAndDemotion(t *testing.T) {

@@ -115,7 +115,17 @@ func (s *System) waitsFor(e *entry, lane *ingress, event *engine.Event) bool {
 // was gone on with.
 func (i *ingress) endedBefore(id engine.SubscriptionID, event *engine.Event) bool {
 	_, settled := slices.BinarySearch(i.settled[id], event.Ref.Sequence)
-	return settled || i.system.endedBefore(id, event)
+	return settled || i.system.endedBefore(id, event) || (i.adopted && i.system.hasDied(id, event))
+}
+
+// hasDied tells whether a delivery is a dead letter already, which its keeper made, or heard of,
+// too late to say so in the journal's account. Only what may have left the retention is looked at.
+func (s *System) hasDied(id engine.SubscriptionID, event *engine.Event) bool {
+	if s.clock().Sub(event.AcceptedAt) < engine.MinRetention {
+		return false
+	}
+	_, found, err := s.state.DeadLetter(context.Background(), id, event.Key())
+	return err == nil && found
 }
 
 // endedBefore tells whether a delivery had come to an end, or to a retry record, before the

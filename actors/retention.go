@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pannier/engine"
@@ -83,39 +84,37 @@ func (s *System) dropSegment(lane *ingress, segment engine.Segment) {
 // reaches tells whether something at or below sequence waits behind the entry's cursor.
 func (e *entry) reaches(lane *ingress, sequence uint64) bool {
 	for _, slot := range e.allSlots() {
-		if slot.journal != lane.id {
-			continue
-		}
-		slot.mu.Lock()
-		defer slot.mu.Unlock()
-		for _, r := range slot.ranges {
-			if r.From <= sequence {
-				return true
-			}
+		if slot.journal == lane.id && slices.ContainsFunc(slot.wholeCursor(e.id).Ranges, func(r engine.Range) bool { return r.From <= sequence }) {
+			return true
 		}
 	}
 	return false
 }
 
-// expire gives up what a subscription has waiting up to sequence; it reports false where that
-// could not be made durable.
+// expire gives up what a subscription has waiting up to sequence: it becomes dead letters, and
+// lies behind the cursor until they are on disk (I2). It reports false where that is not done
+// yet; the next time it goes on.
 func (s *System) expire(lane *ingress, e *entry, sequence uint64) bool {
-	gone := make(chan []engine.Range, 1)
-	e.send(expire{journal: lane.id, through: sequence, gone: gone})
-	var ranges []engine.Range
+	done := make(chan struct{})
+	e.send(expire{journal: lane.id, through: sequence, done: done})
 	select {
-	case ranges = <-gone:
+	case <-done:
 	case <-s.stopped:
 		return false
 	}
-	for _, r := range ranges {
+	slot := e.slot(lane)
+	for _, r := range slot.givenUp() {
 		for from := r.From; from <= r.Through; {
-			expired, next := s.expireFrom(lane, e, from, r.Through)
-			for _, x := range expired {
-				if err := s.writeAndWait(engine.PutExpired{Expired: x}); err != nil {
-					return false
-				}
-				s.noteExpired(lane, e, len(x.Deliveries))
+			expired, ended, next, err := s.expireFrom(lane, e, from, r.Through)
+			if err == nil && !s.stopping.Load() {
+				err = s.bury(lane, slot, expired)
+			}
+			slot.forgive(ended)
+			if err != nil {
+				s.logger.Error("what expired could not be kept", "lane", lane.name, "subscription", string(e.id), "error", err)
+			}
+			if err != nil || s.stopping.Load() {
+				return false
 			}
 			if next <= from {
 				break
@@ -123,16 +122,26 @@ func (s *System) expire(lane *ingress, e *entry, sequence uint64) bool {
 			from = next
 		}
 	}
+	slot.expired()
+	lane.noteDirty(e, slot)
 	return true
 }
 
-// expireFrom gathers the subscription's events among the next few of a journal, and tells where
-// to go on.
-func (s *System) expireFrom(lane *ingress, e *entry, from, through uint64) (expired []engine.Expired, next uint64) {
+// expireFrom gathers the subscription's events among the next few of a journal, no more than one
+// write has room for, and tells where to go on. ended are those of them that need it no more.
+func (s *System) expireFrom(lane *ingress, e *entry, from, through uint64) (expired []engine.Expired, ended int, next uint64, err error) {
 	x := engine.Expired{Subscription: e.id, ExpiredAt: s.clock()}
-	wanted := func(head *engine.Event) bool { return s.waitsFor(e, lane, head) }
-	limit := int(min(readRecords, through-from+1))
-	next, err := lane.journal.Search(from, limit, wanted, func(event *engine.Event) bool {
+	wanted := func(head *engine.Event) bool {
+		if !s.waitsFor(e, lane, head) {
+			if s.table.WasFor(head, e.id) {
+				ended++
+			}
+			return false
+		}
+		return true
+	}
+	limit := int(min(engine.MaxExpired, through-from+1))
+	next, err = lane.journal.Search(from, limit, wanted, func(event *engine.Event) bool {
 		if event.Ref.Sequence <= through && !x.Add(event) {
 			expired = append(expired, x)
 			x = engine.Expired{Subscription: e.id, ExpiredAt: x.ExpiredAt}
@@ -140,32 +149,32 @@ func (s *System) expireFrom(lane *ingress, e *entry, from, through uint64) (expi
 		}
 		return true
 	})
-	if err != nil {
-		s.logger.Error("journal could not be read", "lane", lane.name, "from", from, "error", err)
-	}
 	if len(x.Deliveries) > 0 {
 		expired = append(expired, x)
 	}
-	return expired, next
+	return expired, ended, next, err
 }
 
-func (s *System) noteExpired(lane *ingress, e *entry, n int) {
-	s.totals.dead.Add(int64(n))
-	slot := e.slot(lane)
-	slot.forgive(uint64(n)) //nolint:gosec // not negative
-	lane.noteDirty(e, slot)
-	for range n {
+// bury makes dead letters durable and counts them.
+func (s *System) bury(lane *ingress, slot *slot, expired []engine.Expired) error {
+	writes := make([]engine.Write, len(expired))
+	total := 0
+	for n, x := range expired {
+		writes[n] = engine.PutExpired{Expired: x}
+		total += len(x.Deliveries)
+	}
+	if total == 0 {
+		return nil
+	}
+	if err := s.writeAndWait(writes...); err != nil {
+		return err
+	}
+	s.totals.dead.Add(int64(total))
+	slot.forgive(total)
+	for range total {
 		s.options.Metrics.DeadEnded(lane.name, engine.ReasonExpired)
 	}
-}
-
-// forgive takes expired events off the count of what waits. The cursor may have been written
-// since the subscription gave them up, with a count that has them still.
-func (s *slot) forgive(n uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.waiting -= min(n, s.waiting)
-	s.dirty = true
+	return nil
 }
 
 // recordsSince tells whether the entry may have retry records of events accepted up to t.
@@ -210,13 +219,22 @@ func (s *System) embedRecords(lane *ingress, e *entry, segment engine.Segment) b
 	}
 }
 
-// forgetVersions drops the versions of subscriptions that no retained event was matched
-// with.
+// versionsFor is how long a cluster keeps a superseded version beyond the longest retention: a
+// member that was cut off may have matched events with it for as long.
+const versionsFor = 24 * time.Hour
+
+// forgetVersions drops the versions of subscriptions that no retained event was matched with. In
+// a cluster the events of other members count, whose journals this one may come to keep or list.
 func (s *System) forgetVersions() {
 	oldest := s.table.Revision()
+	if s.cluster != nil {
+		oldest = uint64(engine.StampAt(s.clock().Add(-s.longestRetention() - versionsFor).UnixMilli()))
+	}
 	for _, lane := range s.lanes.all() {
 		for _, segment := range lane.journal.Segments() {
-			oldest = min(oldest, segment.FirstRevision)
+			if segment.FirstRevision > 0 {
+				oldest = min(oldest, segment.FirstRevision)
+			}
 		}
 		first, next := lane.journal.Bounds()
 		if first >= next {
@@ -235,4 +253,12 @@ func (s *System) forgetVersions() {
 	if len(writes) > 0 {
 		s.write(writes, func() {})
 	}
+}
+
+func (s *System) longestRetention() time.Duration {
+	longest := s.options.Retention
+	for _, lane := range s.options.Lanes {
+		longest = max(longest, lane.Retention)
+	}
+	return longest
 }

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,8 @@ type slot struct {
 	highest uint64
 	// ranges is the cursor: as the subscription actor last reported it, with the changes since.
 	ranges []engine.Range
+	// expiring are what the subscription actor gave up of it and is not dead on disk yet.
+	expiring []engine.Range
 	// changes are what the ingress actor decided and the subscription actor has not taken yet.
 	changes []slotChange
 	waiting uint64 // matched events behind the cursor
@@ -337,7 +340,40 @@ func (s *slot) report(ranges []engine.Range, settled uint64) {
 	}
 	s.ranges = ranges
 	s.waiting -= min(settled, s.waiting)
-	if len(ranges) == 0 {
+	if len(ranges) == 0 && len(s.expiring) == 0 {
+		s.waiting = 0
+	}
+	s.dirty = true
+}
+
+// giveUp notes what left the retention: it lies behind the cursor until it is dead on disk.
+func (s *slot) giveUp(ranges []engine.Range) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expiring = append(s.expiring, ranges...)
+	s.dirty = true
+}
+
+func (s *slot) givenUp() []engine.Range {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.expiring)
+}
+
+// forgive takes events that are dead on disk now off the count of what waits.
+func (s *slot) forgive(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting -= min(uint64(n), s.waiting) //nolint:gosec // not negative
+	s.dirty = true
+}
+
+// expired ends it: all that was given up is dead on disk.
+func (s *slot) expired() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expiring = nil
+	if len(s.ranges) == 0 {
 		s.waiting = 0
 	}
 	s.dirty = true
@@ -352,7 +388,7 @@ func (s *slot) cursor(id engine.SubscriptionID) (write engine.Write, ok bool) {
 		return nil, false
 	}
 	s.dirty = false
-	if len(s.ranges) == 0 {
+	if len(s.ranges) == 0 && len(s.expiring) == 0 {
 		return engine.DropCursor{Subscription: id, Journal: s.journal}, true
 	}
 	return engine.PutCursor{Cursor: s.cursorLocked(id)}, true
@@ -367,7 +403,7 @@ func (s *slot) wholeCursor(id engine.SubscriptionID) engine.Cursor {
 
 func (s *slot) cursorLocked(id engine.SubscriptionID) engine.Cursor {
 	return engine.Cursor{
-		Subscription: id, Journal: s.journal, Ranges: append([]engine.Range(nil), s.ranges...), Waiting: s.waiting,
+		Subscription: id, Journal: s.journal, Ranges: slices.Concat(s.expiring, s.ranges), Waiting: s.waiting,
 	}
 }
 
@@ -406,7 +442,7 @@ func (s *slot) counts() (queued int, behind uint64) {
 func (s *slot) empty() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.count == 0 && len(s.ranges) == 0 && !s.dirty && !s.lagging
+	return s.count == 0 && len(s.ranges) == 0 && len(s.expiring) == 0 && !s.dirty && !s.lagging
 }
 
 // needsCheckpoint marks the slot as listed; it reports whether it was not.

@@ -34,11 +34,11 @@ type (
 	look struct {
 		answer chan<- engine.SubscriptionWork
 	}
-	// expire gives up what left a lane's retention.
+	// expire gives up what left a lane's retention; done is closed when the mailbox knows.
 	expire struct {
 		journal engine.JournalID
 		through uint64
-		gone    chan<- []engine.Range
+		done    chan<- struct{}
 	}
 	// embed puts events into their retry records: the journal is about to lose them. done is
 	// closed when that is durable.
@@ -120,11 +120,7 @@ func (a *subscriptionActor) Receive(ctx actor.Context) {
 	case look:
 		m.answer <- a.describe()
 	case expire:
-		a.takeChanges()
-		gone := a.machine.Expire(m.journal, m.through, a.system.clock())
-		a.reported = time.Time{} // who asked writes the cursors
-		a.turn()                 // what it wrote comes before the writes of who asked
-		m.gone <- gone
+		a.expire(m)
 	case embed:
 		a.embeds = append(a.embeds, m)
 	case settled, returned, merged, moved, dropLane:
@@ -365,6 +361,18 @@ func (a *subscriptionActor) reportCounts(now time.Time) {
 	a.entry.reportCounts(
 		counts{flights: flights, out: out, records: records, open: health == engine.HealthOpen}, dueRecord{at, journal},
 	)
+}
+
+func (a *subscriptionActor) expire(m expire) {
+	a.takeChanges()
+	for _, s := range a.entry.allSlots() {
+		if s.journal == m.journal && !s.foreign() {
+			s.giveUp(a.machine.Expire(m.journal, m.through, a.system.clock()))
+		}
+	}
+	a.reported = time.Time{} // who asked writes the cursors
+	a.turn()                 // what it wrote comes before the writes of who asked
+	close(m.done)
 }
 
 func (a *subscriptionActor) insert(m insert) {

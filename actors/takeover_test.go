@@ -57,10 +57,9 @@ type crossingTrial struct {
 	*duo
 	receivers
 
-	enabled  []bool
-	revision uint64 // of the last change of a subscription
-	posted   int
-	must     map[pair]bool
+	enabled []bool
+	posted  int
+	must    map[pair]bool
 	// repeats tells that some may arrive twice: a member died, or an attempt took so long that
 	// the next owner of its subscription did not wait for it.
 	repeats bool
@@ -68,7 +67,7 @@ type crossingTrial struct {
 
 func newCrossingTrial(t *testing.T, c crossing) *crossingTrial {
 	t.Helper()
-	x := &crossingTrial{must: make(map[pair]bool), revision: 1000, receivers: receivers{takes: time.Millisecond}}
+	x := &crossingTrial{must: make(map[pair]bool), receivers: receivers{takes: time.Millisecond}}
 	x.duo = newDuo(t, func(w *world) { w.lanes = positionsLane(72 * time.Hour) })
 	x.slow = c.slow
 	for n, window := range c.windows {
@@ -145,22 +144,7 @@ func (x *crossingTrial) post(s crossingStep) {
 // enable has both members hear of it at once.
 func (x *crossingTrial) enable(n int, enabled bool) {
 	x.enabled[n] = enabled
-	x.revision++
-	for _, s := range x.sides {
-		if s.port.over {
-			continue
-		}
-		version, _ := s.life.table.Get(x.subs[n])
-		next := *version
-		next.Enabled, next.Revision = enabled, x.revision
-		if err := s.world.state.Write([]engine.Write{engine.PutVersion{Subscription: &next}}, func() {}); err != nil {
-			x.t.Error(err)
-		}
-		s.life.table.Apply(&next)
-		if err := s.life.system.Changed(x.t.Context(), x.subs[n]); err != nil {
-			x.t.Error(err)
-		}
-	}
+	x.change(x.subs[n], func(s *engine.Subscription) { s.Enabled = enabled })
 }
 
 // exchange has the other member keep the adopted journals; with overlap both do for a while.

@@ -271,6 +271,13 @@ type fencedJournal struct {
 	lane string
 }
 
+func (j fencedJournal) Trim(s engine.Segment) error {
+	if j.life.dead.Load() {
+		return engine.Errorf(engine.CodeUnavailable, "dead")
+	}
+	return j.MemoryJournal.Trim(s)
+}
+
 func (j fencedJournal) Append(records []engine.Record, done func()) (uint64, error) {
 	if j.life.dead.Load() {
 		return 0, engine.Errorf(engine.CodeUnavailable, "dead")
