@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"pannier/cluster/link"
 	"pannier/cluster/placement"
 	"pannier/cluster/protocol"
 	"pannier/engine"
@@ -75,11 +76,14 @@ func (n *Node) route(out []handOut) {
 	})
 }
 
+// ErrNotSent is in the error of a Call whose request certainly reached nobody.
+var ErrNotSent = link.ErrNotSent
+
 // Call asks another member; see link.Link.Call. Errors: those, and unavailable (it is not seen).
 func (n *Node) Call(ctx context.Context, to placement.MemberID, method string, request []byte) ([]byte, error) {
 	member, seen := n.View().Member(to)
 	if !seen {
-		return nil, engine.Errorf(engine.CodeUnavailable, "the member %s is not there", to)
+		return nil, &engine.Error{Code: engine.CodeUnavailable, Message: "the member " + string(to) + " is not there", Err: ErrNotSent}
 	}
 	return n.link.Call(ctx, member.Address, method, request)
 }

@@ -2,10 +2,12 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
 	"pannier/engine"
@@ -24,9 +26,13 @@ const (
 	unreachableRetryAfter = time.Second
 )
 
+// ErrNotSent is in the error of a call whose request certainly reached nobody.
+var ErrNotSent = errors.New("the request was not sent")
+
 // Call asks the member at address and waits for its answer, until ctx is over and for 30
 // seconds at most. Errors: the *engine.Error that the other member answered with; too_large;
-// unavailable when it cannot be reached, and the request may have been answered or not;
+// unavailable when it cannot be reached, and the request may have been answered or not, unless
+// the error is ErrNotSent too;
 // internal; context.DeadlineExceeded and context.Canceled.
 func (l *Link) Call(ctx context.Context, address, method string, request []byte) ([]byte, error) {
 	head := newWriter(len(method))
@@ -36,7 +42,10 @@ func (l *Link) Call(ctx context.Context, address, method string, request []byte)
 	}
 	p := l.peer(address)
 	if p == nil {
-		return nil, unreachable(nil)
+		return nil, unreachable(ErrNotSent)
+	}
+	if p.conn.GetState() == connectivity.TransientFailure { // it would fail at once
+		return nil, unreachable(ErrNotSent)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -155,6 +155,15 @@ func TestNobodyAnswers(t *testing.T) {
 	if failure, ok := errors.AsType[*engine.Error](err); !ok || failure.Code != engine.CodeUnavailable || failure.RetryAfter == 0 {
 		t.Errorf("call = %v", err)
 	}
+	// Once that is known, the caller is told that the request went nowhere.
+	sent := true
+	for end := time.Now().Add(10 * time.Second); sent && time.Now().Before(end); {
+		_, err = a.Call(t.Context(), b.Address(), "m", nil)
+		sent = !errors.Is(err, ErrNotSent)
+	}
+	if sent {
+		t.Errorf("call = %v, want that nothing was sent", err)
+	}
 	for _, address := range []string{"", "nowhere", "%zz", "127.0.0.1:99999"} {
 		a.Send(address, numbered("mbr_a", 1))
 		if _, err := a.Call(t.Context(), address, "m", nil); engine.ErrorCode(err) != engine.CodeUnavailable {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/gob"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -170,6 +171,9 @@ func askWithin[A, Q any](
 		b, err = c.calls()[method](ctx, out.Bytes())
 	} else {
 		b, err = c.node.Call(ctx, to, method, out.Bytes())
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return answer, doesNotAnswer(to)
 	}
 	if err != nil {
 		return answer, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"pannier/cluster"
 	"pannier/engine"
 )
 
@@ -351,6 +353,30 @@ func TestSubscriptionOfAPath(t *testing.T) {
 	} {
 		if got, about := subscriptionOf(tt.path); got != tt.want || about != tt.about {
 			t.Errorf("%s: %q %v, want %q %v", tt.path, got, about, tt.want, tt.about)
+		}
+	}
+}
+
+// TestChangesAreNotMadeTwice: the owner may have made one although it does not answer.
+func TestChangesAreNotMadeTwice(t *testing.T) {
+	t.Parallel()
+	unsure, unsent := doesNotAnswer("mbr_a"), &engine.Error{Code: engine.CodeUnavailable, Err: cluster.ErrNotSent}
+	for _, tt := range []struct {
+		method string
+		err    error
+		want   bool
+	}{
+		{http.MethodGet, unsure, true},
+		{http.MethodHead, unsure, true},
+		{http.MethodGet, &engine.Error{Code: engine.CodeInternal}, false}, // its answer is too large
+		{http.MethodDelete, unsure, false},
+		{http.MethodPatch, unsure, false},
+		{http.MethodPost, context.DeadlineExceeded, false},
+		{http.MethodPost, unsent, true},
+		{http.MethodDelete, unsent, true},
+	} {
+		if got := mayRunHere(tt.method, tt.err); got != tt.want {
+			t.Errorf("%s after %v: here %t, want %t", tt.method, tt.err, got, tt.want)
 		}
 	}
 }

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"strings"
 
+	"pannier/cluster"
 	"pannier/cluster/placement"
 	"pannier/engine"
 )
@@ -17,13 +19,17 @@ import (
 // callHTTP carries a request of the API to the member that can answer it, and its answer back.
 const callHTTP = "http"
 
+// maxForwardedBytes bounds the body of a request about one subscription. The owner refuses a larger
+// one by what it gets of it.
+const maxForwardedBytes = 256 << 10
+
 // forwarded marks a request that came from another member: it is answered here, whoever owns
 // what it is about by now.
 type forwarded struct{}
 
 // withOwners answers requests about one subscription at the member that owns it: its deliveries
 // are there. Every other request is answered here.
-func (c *clustered) withOwners(api http.Handler) http.Handler {
+func (c *clustered) withOwners(api http.Handler, refuse func(http.ResponseWriter, *http.Request, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, about := subscriptionOf(r.URL.Path)
 		if !about || r.Context().Value(forwarded{}) != nil {
@@ -35,7 +41,14 @@ func (c *clustered) withOwners(api http.Handler) http.Handler {
 			api.ServeHTTP(w, r)
 			return
 		}
-		c.forward(w, r, owner, api)
+		if err := c.forward(w, r, owner); err != nil {
+			c.logger.Warn("the owner of a subscription could not be asked", "owner", string(owner), "error", err)
+			if !mayRunHere(r.Method, err) {
+				refuse(w, r, doesNotAnswer(owner))
+				return
+			}
+			api.ServeHTTP(w, r)
+		}
 	})
 }
 
@@ -59,35 +72,41 @@ func subscriptionOf(path string) (engine.SubscriptionID, bool) {
 	return "", false
 }
 
-// forward has another member answer a request; when it cannot be reached, this one does.
-func (c *clustered) forward(w http.ResponseWriter, r *http.Request, to placement.MemberID, api http.Handler) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, engine.MaxRequestBytes+1))
+// mayRunHere tells whether a request whose forwarding failed may be answered here instead. One that
+// changes something may have been carried out: a second time would be another change. What an owner
+// that is there could not answer is not known better here.
+func mayRunHere(method string, err error) bool {
+	reads := method == http.MethodGet || method == http.MethodHead
+	return errors.Is(err, cluster.ErrNotSent) || (reads && engine.ErrorCode(err) == engine.CodeUnavailable)
+}
+
+// forward has another member answer a request. With an error nothing was answered, and the
+// request can be read again.
+func (c *clustered) forward(w http.ResponseWriter, r *http.Request, to placement.MemberID) error {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxForwardedBytes+1))
 	if err != nil {
-		return // the client has gone
+		return nil // the client has gone
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	var wire bytes.Buffer
 	out := r.Clone(r.Context())
 	out.ContentLength, out.Body = int64(len(body)), io.NopCloser(bytes.NewReader(body))
 	if err := out.Write(&wire); err != nil {
-		api.ServeHTTP(w, r)
-		return
+		return fmt.Errorf("%w: %w", cluster.ErrNotSent, err)
 	}
 	answer, err := c.node.Call(r.Context(), to, callHTTP, wire.Bytes())
 	if err != nil {
-		c.logger.Warn("the owner of a subscription could not be asked", "owner", string(to), "error", err)
-		api.ServeHTTP(w, r)
-		return
+		return err
 	}
 	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(answer)), out)
 	if err != nil {
-		api.ServeHTTP(w, r)
-		return
+		return fmt.Errorf("read the answer: %w", err)
 	}
 	defer response.Body.Close() //nolint:errcheck // it is memory
 	maps.Copy(w.Header(), response.Header)
 	w.WriteHeader(response.StatusCode)
 	_, _ = io.Copy(w, response.Body) // the client may have gone
+	return nil
 }
 
 // serveForwarded answers a request that another member got.

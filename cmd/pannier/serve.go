@@ -139,7 +139,7 @@ func (s *server) serve(cfg Config, tlsConfig *tls.Config) {
 	handler := public.Handler()
 	if c := s.member.cluster; c != nil {
 		c.serve(handler)
-		handler = c.withOwners(handler)
+		handler = c.withOwners(handler, public.Refuse)
 	}
 	operations := public.OpsHandler()
 	if cfg.Pprof {

@@ -37,7 +37,7 @@ func (s *Server) postEvents(w http.ResponseWriter, r *http.Request) {
 	accepted, single, err := s.accept(ctx, w, r)
 	if err != nil {
 		traceRefusal(span, err)
-		s.fail(w, r.WithContext(ctx), err)
+		s.Refuse(w, r.WithContext(ctx), err)
 		return
 	}
 	traceAccepted(span, accepted, single)

@@ -110,7 +110,7 @@ func (s *Server) admission(who access) func(huma.Context, func(huma.Context)) {
 			err = checkQuery(r, func(name string) bool { return hasQuery(ctx.Operation(), name) })
 		}
 		if err != nil {
-			s.fail(w, r, err)
+			s.Refuse(w, r, err)
 			return
 		}
 		next(huma.WithValue(ctx, exchangeKey{}, &exchange{caller: caller, request: r, writer: w}))

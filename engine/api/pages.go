@@ -77,7 +77,7 @@ func (s *Server) addPages(mux *http.ServeMux, keys bool) {
 		mux.HandleFunc(http.MethodGet+" "+p.path, func(w http.ResponseWriter, r *http.Request) {
 			if keys {
 				if _, err := s.admit(r, p.who); err != nil {
-					s.fail(w, r, err)
+					s.Refuse(w, r, err)
 					return
 				}
 			}

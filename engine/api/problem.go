@@ -168,8 +168,8 @@ func retryAfter(e *engine.Error) time.Duration {
 	return (delay + time.Second - 1).Truncate(time.Second)
 }
 
-// fail answers a request outside huma with a problem.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+// Refuse answers a request with the problem that an error is to the caller.
+func (s *Server) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	p := s.problem(r.Context(), r.URL.Path, err)
 	header := w.Header()
 	maps.Copy(header, p.header)

@@ -116,7 +116,7 @@ func (s *Server) guarded(next http.HandlerFunc) http.Handler {
 			case http.ErrAbortHandler:
 				panic(reason)
 			default:
-				s.fail(w, r, fmt.Errorf("answer request: panic: %v\n%s", reason, debug.Stack()))
+				s.Refuse(w, r, fmt.Errorf("answer request: panic: %v\n%s", reason, debug.Stack()))
 			}
 		}()
 		next(w, r)
@@ -128,7 +128,7 @@ func (s *Server) guarded(next http.HandlerFunc) http.Handler {
 func (s *Server) route(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
 	escaped := r.URL.EscapedPath()
 	if path.Clean(escaped) != escaped {
-		s.fail(w, r, notFound()) // the mux would redirect
+		s.Refuse(w, r, notFound()) // the mux would redirect
 		return
 	}
 	handler, pattern := mux.Handler(r)
@@ -139,12 +139,12 @@ func (s *Server) route(mux *http.ServeMux, w http.ResponseWriter, r *http.Reques
 	refused := refusal{header: make(http.Header)}
 	handler.ServeHTTP(&refused, r)
 	if refused.status != http.StatusMethodNotAllowed {
-		s.fail(w, r, notFound())
+		s.Refuse(w, r, notFound())
 		return
 	}
 	p := newProblem(kindOfStatus(refused.status), r.URL.Path, "this path has no method "+r.Method, nil)
 	p.header.Set("Allow", refused.header.Get("Allow"))
-	s.fail(w, r, p)
+	s.Refuse(w, r, p)
 }
 
 func notFound() error { return engine.Errorf(engine.CodeNotFound, "there is nothing at this path") }
