@@ -103,6 +103,7 @@ func (m *Machine) drop(f *flight) {
 		for _, s := range l.stretches {
 			s.skip(f.key.Event.Sequence)
 		}
+		l.settled(f.key.Event.Sequence)
 	}
 	m.out.Writes = append(m.out.Writes, engine.DropRetryRecord{Subscription: m.sub.ID, Key: f.key})
 	if f.key.Event.Sequence >= m.watermark(f.key.Event.Journal) {
@@ -361,7 +362,6 @@ func (m *Machine) Committed(pairs []Pair) {
 func (m *Machine) dischargePair(p Pair) {
 	if p.Live {
 		m.out.Discharged = append(m.out.Discharged, p.Event)
-		return
 	}
 	if l := m.lane(p.Event.Journal); l != nil {
 		l.settled(p.Event.Sequence)

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -220,6 +221,52 @@ func TestAttemptThatOutlivesItsLane(t *testing.T) {
 				t.Errorf("once more later: attempts %v, want one: it is forgotten", out.Attempts)
 			}
 		})
+	}
+}
+
+// TestTheCursorKeepsWhatIsUnderWay: an adopter reads behind the cursor what it attempts already, for
+// the keeper before. Until that has ended a crash would have to read it again.
+func TestTheCursorKeepsWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	r := newRig(subscription())
+	r.inbox.put(r.now, 1)
+	attempt := r.step().Attempts[0]
+	r.DropLane(journal)
+	r.Lane(journal, 1, []engine.Range{{From: 1, Through: 1}})
+	r.ReadDone(r.step().Reads[0], []*engine.Event{event(1)}, 2, false)
+	if out := r.step(); len(out.Attempts) != 0 {
+		t.Errorf("attempts %v, want none more", out.Attempts)
+	}
+	if waiting, _, _ := r.Waiting(journal); !slices.Equal(waiting, []engine.Range{{From: 1, Through: 1}}) {
+		t.Errorf("behind the cursor = %v, want the event under way", waiting)
+	}
+	r.Ended(attempt.Key, attempt.Event, engine.Result{Outcome: engine.OutcomeSuccess}, r.now)
+	r.step()
+	if waiting, _, changed := r.Waiting(journal); !changed || len(waiting) != 0 {
+		t.Errorf("behind the cursor = %v, want nothing", waiting)
+	}
+}
+
+// TestReadBesideARecord: another member wrote a retry record of an event that was read from the
+// journal and waits for its turn. It is one delivery.
+func TestReadBesideARecord(t *testing.T) {
+	t.Parallel()
+	sub := subscription()
+	sub.MaxInFlight = 1
+	r := newRig(sub, engine.Range{From: 1, Through: 2})
+	r.ReadDone(r.step().Reads[0], []*engine.Event{event(1), event(2)}, 3, false)
+	first := r.step().Attempts[0]
+	r.Merge(engine.RetryRecord{Subscription: sub.ID, Key: event(2).Key(), Attempts: 1, Used: 1, Due: r.now}, r.now)
+	attempts := 0
+	for next := []delivery.Attempt{first}; len(next) > 0 && attempts < 9; attempts++ {
+		r.Ended(next[0].Key, event(next[0].Key.Event.Sequence), engine.Result{Outcome: engine.OutcomeSuccess}, r.now)
+		next = r.step().Attempts
+	}
+	if attempts != 2 || r.InFlight() != 0 {
+		t.Errorf("%d attempts, %d under way, want one for each event", attempts, r.InFlight())
+	}
+	if waiting, _, _ := r.Waiting(journal); len(waiting) != 0 {
+		t.Errorf("behind the cursor = %v, want nothing", waiting)
 	}
 }
 

@@ -59,6 +59,10 @@ func (m *Machine) ReadDone(read Read, events []*engine.Event, next uint64, end b
 	}
 	s.next = max(s.next, next)
 	for _, event := range events {
+		if f, flying := m.flights[event.Ref]; flying && !f.kept {
+			s.open[event.Ref.Sequence] = struct{}{} // it ends with the attempt that is under way
+			continue
+		}
 		if s.wasSkipped(event.Ref.Sequence) || m.known(event) || m.arrived[event.Ref] {
 			l.settledCount++
 			continue
@@ -94,6 +98,9 @@ func (m *Machine) Expire(journal engine.JournalID, through uint64, now time.Time
 		return nil
 	}
 	for _, f := range m.flights {
+		if m.forward != nil {
+			break // the owner has the events of hand-outs, and their records
+		}
 		if f.lane == l && !f.live && !f.kept && f.key.Event.Sequence <= through {
 			f.record.Carried = true
 			m.keep(f, engine.Result{}, m.circuit.Own(now))
@@ -224,14 +231,26 @@ func (l *lane) unread() *stretch {
 	return nil
 }
 
+// isOpen tells whether an event was read and is not settled.
+func (l *lane) isOpen(sequence uint64) bool {
+	return slices.ContainsFunc(l.stretches, func(s *stretch) bool {
+		_, open := s.open[sequence]
+		return open
+	})
+}
+
 func (l *lane) settled(sequence uint64) {
+	found := false
 	for _, s := range l.stretches {
 		if _, open := s.open[sequence]; open {
 			delete(s.open, sequence)
 			l.settledCount++
+			found = true
 		}
 	}
-	l.prune()
+	if found {
+		l.prune()
+	}
 }
 
 // prune forgets the stretches that are settled to their end.

@@ -82,15 +82,13 @@ func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
 	if len(l.again) > 0 {
 		event := l.again[0]
 		l.again = l.again[1:]
-		m.beginFirst(l, event, false, now, now, probe)
-		return true
+		return m.beginRead(l, event, now, probe)
 	}
 	if len(l.buffer) > 0 {
 		event := l.buffer[0]
 		l.buffer[0] = nil
 		l.buffer = l.buffer[1:]
-		m.beginFirst(l, event, false, now, now, probe)
-		return true
+		return m.beginRead(l, event, now, probe)
 	}
 	m.read(l)
 	since, _ := m.mailbox.Oldest(l.journal)
@@ -111,6 +109,21 @@ func (m *Machine) startFirst(l *lane, now time.Time, probe bool) bool {
 		since = now // it came between the two looks
 	}
 	m.beginFirst(l, event, true, since, now, probe)
+	return true
+}
+
+// beginRead begins the first attempt of an event that came from the journal, unless another member
+// has begun it meanwhile.
+func (m *Machine) beginRead(l *lane, event *engine.Event, now time.Time, probe bool) bool {
+	f, flying := m.flights[event.Ref]
+	switch {
+	case !l.isOpen(event.Ref.Sequence): // it has ended
+	case flying && !f.kept: // the pair ends with that attempt
+	case m.known(event):
+		l.settled(event.Ref.Sequence)
+	default:
+		m.beginFirst(l, event, false, now, now, probe)
+	}
 	return true
 }
 
