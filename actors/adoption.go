@@ -11,6 +11,7 @@ import (
 // keeps from now on, and the account it is gone on from.
 type Adoption struct {
 	Name    string // of the lane it makes: unique on this member
+	Lane    string // that it was written by
 	Journal engine.Journal
 	Mark    engine.Watermark
 	Cursors []engine.Cursor
@@ -90,14 +91,28 @@ func (s *System) Adopted() (n int) {
 }
 
 func (s *System) adoptedLane(a Adoption) *ingress {
-	config := promotedConfig(engine.LaneRecord{Name: a.Name}, s.options.Retention)
+	config := s.configOf(a.Lane)
+	config.Name, config.Topics = a.Name, nil
 	lane := &ingress{
 		system: s, id: a.Journal.ID(), name: a.Name, config: config, adopted: true,
-		windowShare: 1, maxInFlight: defaultMaxInFlight, journal: a.Journal, settled: a.Settled,
+		windowShare: config.WindowShare, maxInFlight: config.MaxInFlight, journal: a.Journal, settled: a.Settled,
 	}
-	lane.setTopics(config.Topics)
+	lane.setTopics(nil)
 	lane.totals.carry(a.Mark.Totals)
 	return lane
+}
+
+// configOf is the configuration of a lane by its name, which another member may have had.
+func (s *System) configOf(lane string) engine.LaneConfig {
+	if lane == engine.SharedLane {
+		return sharedConfig(s.options)
+	}
+	for _, config := range s.options.Lanes {
+		if config.Name == lane {
+			return config
+		}
+	}
+	return promotedConfig(engine.LaneRecord{Name: lane}, s.options.Retention)
 }
 
 // takeOver gives back what came from another keeper of the journal and has not begun, and forgets

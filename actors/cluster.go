@@ -245,7 +245,7 @@ func (a *subscriptionActor) leave(now time.Time) (wake time.Time) {
 		a.machine.Leave(now)
 		a.perform(a.machine.Flush())
 	}
-	if a.pending == 0 {
+	if a.pending <= 0 { // below: what an actor that crashed had begun has ended since
 		a.leaving.done = true
 		a.entry.retire()
 	}

@@ -214,6 +214,25 @@ func TestAnotherGoesOnWithAJournal(t *testing.T) {
 	})
 }
 
+// TestAnAdoptedJournalIsOfItsLane: it keeps the lane's retention and share, whoever keeps it.
+func TestAnAdoptedJournalIsOfItsLane(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDuo(t, func(w *world) { w.lanes = positionsLane(time.Hour) })
+		d.subscribe(1, nil)
+		d.kill(0)
+		d.adopt(1)
+		retentions := make(map[time.Duration]int)
+		for _, lane := range d.sides[1].life.system.Views(t.Context()) {
+			retentions[lane.Retention]++
+		}
+		if retentions[time.Hour] != 2 || retentions[72*time.Hour] != 2 {
+			t.Errorf("retentions %v, want those of the two lanes twice", retentions)
+		}
+		d.stop()
+	})
+}
+
 // TestAnAdopterKnowsFormerVersions: what the member that died had accepted was matched with a version
 // that is not in force any more, and that no event of the other member's own was matched with.
 func TestAnAdopterKnowsFormerVersions(t *testing.T) {

@@ -39,6 +39,7 @@ type duo struct {
 // kept is a journal and who keeps it.
 type kept struct {
 	journal *storage.MemoryJournal
+	lane    string
 	keeper  *port
 	origin  int
 }
@@ -113,8 +114,8 @@ func (d *duo) start(n int, prepare ...func(*world)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s.life, s.port, p.system = began, p, began.system
-	for _, journal := range s.world.journals {
-		d.journals = append(d.journals, &kept{journal: journal, keeper: p, origin: n})
+	for lane, journal := range s.world.journals {
+		d.journals = append(d.journals, &kept{journal: journal, lane: lane, keeper: p, origin: n})
 	}
 }
 
@@ -190,7 +191,7 @@ func (d *duo) adoptOne(n int, k *kept) {
 		mark = engine.Watermark{Journal: id, Sequence: 1}
 	}
 	a := actors.Adoption{
-		Name: "adopted-" + engine.NewID("")[:8], Journal: k.journal, Mark: mark, Cursors: d.behind[id],
+		Name: "adopted-" + engine.NewID("")[:8], Lane: k.lane, Journal: k.journal, Mark: mark, Cursors: d.behind[id],
 		Settled: make(map[engine.SubscriptionID][]uint64), Foreign: k.origin != n,
 	}
 	for h := range p.settled {

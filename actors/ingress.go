@@ -132,12 +132,11 @@ func (i *ingress) begin(pid *actor.PID) {
 
 // noteDirty has a cursor written with the next watermark.
 func (i *ingress) noteDirty(e *entry, s *slot) {
-	if !s.needsCheckpoint() {
-		return
+	i.dirtyMu.Lock() // a checkpoint finds what is listed in the list
+	defer i.dirtyMu.Unlock()
+	if s.needsCheckpoint() {
+		i.dirty = append(i.dirty, dirtySlot{e, s})
 	}
-	i.dirtyMu.Lock()
-	i.dirty = append(i.dirty, dirtySlot{e, s})
-	i.dirtyMu.Unlock()
 }
 
 // Receive implements actor.Actor.

@@ -107,3 +107,27 @@ func TestTheCursorCoversWhatWentNoOtherWay(t *testing.T) {
 		})
 	})
 }
+
+// What is written of one delivery is written together, however much there is.
+func TestGroupsOfWrites(t *testing.T) {
+	t.Parallel()
+	large := &engine.Event{Data: make([]byte, maxGroupBytes/3)}
+	var changes []engine.Write
+	for n := range uint64(10) {
+		key := engine.DeliveryKey{Event: engine.EventRef{Sequence: n}}
+		changes = append(changes,
+			engine.PutDeadLetter{DeadLetter: engine.DeadLetter{Key: key, Event: large}}, engine.DropRetryRecord{Key: key}, engine.DropQueue{})
+	}
+	groups := groupsOf(changes)
+	if len(groups) != 5 || len(slices.Concat(groups...)) != len(changes) {
+		t.Fatalf("%d groups of %d changes, want 5 of %d", len(groups), len(slices.Concat(groups...)), len(changes))
+	}
+	for n, group := range groups {
+		if _, begins := group[0].(engine.PutDeadLetter); !begins || len(group) != 6 {
+			t.Errorf("group %d: %d changes that begin with %T, want two deliveries", n, len(group), group[0])
+		}
+	}
+	if got := groupsOf(nil); len(got) != 1 || len(got[0]) != 0 {
+		t.Errorf("nothing to write gave %d groups, want one that is empty", len(got))
+	}
+}

@@ -219,14 +219,6 @@ func (s *System) background(work func()) {
 	}
 }
 
-// write queues changes of the state. The state refuses only after it was closed, which is
-// after the actors have ended.
-func (s *System) write(changes []engine.Write, done func()) {
-	if err := s.state.Write(changes, done); err != nil {
-		s.logger.Error("state refused a write", "error", err)
-	}
-}
-
 // discharge tells the ingress actors which pairs of a subscription have ended. Of a journal that
 // was adopted the protocol hears as well: another may have been its keeper, or become it.
 func (s *System) discharge(e *entry, refs []engine.EventRef) {

@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -97,4 +98,35 @@ func (s *countingState) reset() map[string]int {
 	kinds := s.kinds
 	s.kinds = make(map[string]int)
 	return kinds
+}
+
+// More dies at once than one write of the state takes: it becomes dead letters all the same.
+func TestManyLargeDeliveriesDieAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const events, size = 64, 100 << 10
+		w := newWorld(t)
+		w.answer(func(p pair, n int) engine.Result {
+			time.Sleep(time.Second)
+			return failing(p, n)
+		})
+		l := w.boot()
+		sub := l.subscribe(func(s *engine.SubscriptionSpec) { s.MaxInFlight, s.MaxRetries = events, 0 })
+		drafts := make([]engine.Draft, events)
+		for n := range drafts {
+			data := bytes.Repeat([]byte("x"), size)
+			data[0], data[size-1] = '"', '"'
+			drafts[n] = engine.Draft{ID: fmt.Sprintf("e%d", n), Topic: "trip.created", Data: data}
+		}
+		l.accept(drafts)
+		time.Sleep(time.Minute)
+		dead, err := w.state.DeadLetters(t.Context(), sub, engine.DeliveryKey{}, 2*events)
+		if err != nil || len(dead) != events {
+			t.Errorf("%d dead letters, %v, want %d", len(dead), err, events)
+		}
+		if stats := l.system.Stats(); stats.Pending != 0 {
+			t.Errorf("stats = %+v, want nothing pending", stats)
+		}
+		l.stop()
+	})
 }

@@ -7,6 +7,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -168,10 +169,15 @@ func (n *Node) Run(actors Actors) {
 // do has the protocol take something in, and its effects performed.
 func (n *Node) do(take func(*protocol.Member)) {
 	n.mu.Lock()
+	defer n.rouse()
+	defer n.mu.Unlock()
+	defer func() { // whoever calls may survive it, but the protocol is in no known state
+		if wrong := recover(); wrong != nil {
+			n.options.Fatal(fmt.Errorf("the protocol of the cluster failed: %v", wrong))
+		}
+	}()
 	take(n.core)
 	n.queue = append(n.queue, n.core.Effects()...)
-	n.mu.Unlock()
-	n.rouse()
 }
 
 // rouse has the effects that wait performed.

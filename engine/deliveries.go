@@ -390,6 +390,9 @@ func (e *Engine) RetryDelivery(ctx context.Context, caller Caller, id string) er
 		Subscription: view.SubscriptionID, Key: event.Key(), Attempts: view.Attempts, Due: ownEpoch, Once: true,
 		Delivered: view.State == DeliveryDelivered,
 	}
+	if e.cluster != nil {
+		record.Body = event // the journal may be another member's
+	}
 	var with []Write
 	if dead != nil {
 		record.Body = dead.Event

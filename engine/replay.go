@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,8 +16,9 @@ const (
 	// replayBacklog is how many records a replay lets wait in its subscription at once.
 	replayBacklog = 500
 	replayPoll    = 100 * time.Millisecond
-	// replayPause is how long a replay rests when a member of the cluster does not answer.
-	replayPause = time.Second
+	// replayPause is how long a replay rests when a member of the cluster does not answer: if it
+	// is dead, others keep its journals by then.
+	replayPause = 5 * time.Second
 )
 
 // replays carries replays on: each is a durable order that survives a restart. In a cluster the
@@ -131,24 +133,20 @@ func parsePatterns(texts []string) ([]match.Pattern, error) {
 // replayItems visits what a replay covers, in order of accept: dead letters, and with
 // DeadOnly unset the delivered ones too. What is still waiting needs no replay.
 func (e *Engine) replayItems(ctx context.Context, version *Subscription, r Replay, visit func(FeedItem, *DeadLetter) bool) error {
+	ctx = WithSilence(ctx)
 	c, err := e.classifier(ctx, version)
 	if err != nil {
 		return err
 	}
-	wanted := func(topic string) bool {
-		for _, p := range r.Topics {
-			if p.Matches(topic) {
-				return true
-			}
-		}
-		return len(r.Topics) == 0
+	if silent := SilentMembers(ctx); len(silent) > 0 { // what it keeps would be left out for good
+		return &Error{Code: CodeUnavailable, Message: "the member " + silent[0] + " does not answer", RetryAfter: replayPause}
 	}
 	if r.DeadOnly {
-		return e.replayDead(ctx, c, r, wanted, visit)
+		return e.replayDead(ctx, c, r, visit)
 	}
 	var failed error
-	err = e.walk(ctx, Window{Since: r.Since, Until: r.Until}, position{}, func(event *Event) bool {
-		if event.Directed != "" || !wanted(event.Topic) || event.Key().Compare(r.After) <= 0 || !e.table.WasFor(event, version.ID) {
+	err = c.walk(ctx, Window{Since: r.Since, Until: r.Until}, position{}, func(event *Event) bool {
+		if event.Directed != "" || !r.wants(event.Topic) || event.Key().Compare(r.After) <= 0 || !e.table.WasFor(event, version.ID) {
 			return true
 		}
 		var view DeliveryView
@@ -170,7 +168,7 @@ func (e *Engine) replayItems(ctx context.Context, version *Subscription, r Repla
 	return err
 }
 
-func (e *Engine) replayDead(ctx context.Context, c *classifier, r Replay, wanted func(string) bool, visit func(FeedItem, *DeadLetter) bool) error {
+func (e *Engine) replayDead(ctx context.Context, c *classifier, r Replay, visit func(FeedItem, *DeadLetter) bool) error {
 	window := Window{Since: r.Since, Until: r.Until}
 	for after := r.After; ; {
 		page, err := e.state.DeadLetters(ctx, c.subscription.ID, after, MaxPageSize)
@@ -184,7 +182,7 @@ func (e *Engine) replayDead(ctx context.Context, c *classifier, r Replay, wanted
 			if dead.Reason == ReasonExpired {
 				continue // its body is gone
 			}
-			if window.Contains(view.AcceptedAt) && wanted(view.Topic) && !visit(FeedItem{Event: dead.Event, Delivery: view}, dead) {
+			if window.Contains(view.AcceptedAt) && r.wants(view.Topic) && !visit(FeedItem{Event: dead.Event, Delivery: view}, dead) {
 				return nil
 			}
 		}
@@ -192,6 +190,11 @@ func (e *Engine) replayDead(ctx context.Context, c *classifier, r Replay, wanted
 			return nil
 		}
 	}
+}
+
+// wants tells whether events of a topic are replayed.
+func (r *Replay) wants(topic string) bool {
+	return len(r.Topics) == 0 || slices.ContainsFunc(r.Topics, func(p match.Pattern) bool { return p.Matches(topic) })
 }
 
 func (r *replays) room() bool {

@@ -148,3 +148,21 @@ func TestLanesAreThoseOfAllMembers(t *testing.T) {
 		}
 	}
 }
+
+// TestRetryOfADeliveredDelivery: the owner attempts it whoever keeps its event.
+func TestRetryOfADeliveredDelivery(t *testing.T) {
+	t.Parallel()
+	c := startTestCluster(t, 3, nil)
+	receiver := newTestReceiver(t, nil)
+	id, _ := c.members[0].subscribe(receiver.URL, subscriptionBody{}, "trip.created")
+	var events []string
+	for _, m := range c.members {
+		events = append(events, m.send("trip.created", "1"))
+	}
+	receiver.await(len(events))
+	for _, event := range events {
+		d := c.members[0].awaitState(id, event, "delivered")
+		c.members[0].call(call{method: http.MethodPost, path: pathOf("deliveries", d.ID, "retry")}, nil)
+	}
+	receiver.await(2 * len(events))
+}

@@ -59,13 +59,19 @@ func (a clusterActors) Merged(entries []engine.Entry) {
 // hear gives the timers among entries to their actors, the replays to the engine, and what they
 // say of deliveries to delivery.
 func (a clusterActors) hear(entries []engine.Entry, delivery func(engine.SubscriptionID, storage.EntryValue)) {
+	for n := range entries { // an actor that a delivery wakes begins with its timer
+		if entries[n].Kind != engine.EntryQueue {
+			continue
+		}
+		if value, err := storage.DecodeEntry(&entries[n]); err == nil && value.Queue != nil {
+			a.member.system.MergeQueue(*value.Queue)
+		}
+	}
 	for n := range entries {
 		value, err := storage.DecodeEntry(&entries[n])
 		switch {
 		case err != nil:
 			a.logger.Error("entry of the retry state could not be read", "subscription", string(entries[n].Subscription), "error", err)
-		case value.Queue != nil:
-			a.member.system.MergeQueue(*value.Queue)
 		case value.Replay != nil:
 			a.member.engine.GoOn(*value.Replay)
 		case entries[n].Kind == engine.EntryReplay:
@@ -97,7 +103,7 @@ func (a clusterActors) Adopt(journal engine.Journal, how protocol.Adopt) error {
 		}
 	}
 	return a.member.system.Adopt(actors.Adoption{
-		Name: fmt.Sprintf("%s%s%016x", ref.Lane, adoptedMark, uint64(ref.ID)), Journal: journal, Mark: mark, Cursors: cursors, Settled: how.Settled,
+		Name: fmt.Sprintf("%s%s%016x", ref.Lane, adoptedMark, uint64(ref.ID)), Lane: ref.Lane, Journal: journal, Mark: mark, Cursors: cursors, Settled: how.Settled,
 		Foreign: string(ref.Origin) != a.member.folder.Member(),
 	})
 }
