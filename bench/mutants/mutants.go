@@ -95,8 +95,8 @@ var mutants = []mutant{
 			},
 			{
 				file: "engine/delivery/end.go",
-				old:  "		m.out.Discharged = append(m.out.Discharged, p.Event)\n\t\treturn\n",
-				new:  "		return\n",
+				old:  "	if p.Live {\n\t\tm.out.Discharged = append(m.out.Discharged, p.Event)\n\t}\n",
+				new:  "",
 			},
 		},
 	},
