@@ -334,6 +334,71 @@ func TestMemberJoinsWithWhatItHad(t *testing.T) {
 	receiver.await(2)
 }
 
+// TestRetriesJoinWithTheirEvents: whichever member owns a subscription of a server that ran alone goes
+// on with its retries.
+func TestRetriesJoinWithTheirEvents(t *testing.T) {
+	t.Parallel()
+	const subscriptions = 8
+	var works atomic.Bool
+	receiver := newTestReceiver(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+		if !works.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	s := startTestServer(t, nil)
+	var ids []string
+	for range subscriptions {
+		id, _ := s.subscribe(receiver.URL, subscriptionBody{Retry: &retryBody{MinDelay: "1s", MaxDelay: "1s"}}, "trip.created")
+		ids = append(ids, id)
+	}
+	event := s.send("trip.created", "1")
+	for _, id := range ids {
+		s.awaitState(id, event, "waiting")
+	}
+	s.stop()
+	c := startTestCluster(t, 2, nil)
+	s.config.clusterFlags = c.members[0].config.clusterFlags
+	s.config.Bind, s.config.Join = freePort(t), []string{c.members[0].config.Bind}
+	works.Store(true)
+	s.start()
+	c.awaitActive(3)
+	for _, id := range ids {
+		if d := s.awaitState(id, event, "delivered"); d.Attempts > 4 {
+			t.Errorf("%s: delivered after %d attempts", id, d.Attempts)
+		}
+	}
+}
+
+// TestAPromotedLaneOutlivesRestarts: each life of a member writes a journal of its own for it, and the
+// next one finds that.
+func TestAPromotedLaneOutlivesRestarts(t *testing.T) {
+	t.Parallel()
+	c := startTestCluster(t, 1, func(cfg *Config) { cfg.Replication, cfg.AutoPromoteRate = 1, 1 })
+	s := c.members[0]
+	receiver := newTestReceiver(t, nil)
+	s.subscribe(receiver.URL, subscriptionBody{}, "vehicle.*")
+	sent := 0
+	send := func() {
+		sent += len(s.sendMany("vehicle.position", 3))
+	}
+	promoted := func() bool {
+		send()
+		return slices.ContainsFunc(s.lanes(), func(l laneFigures) bool { return slices.Contains(l.Topics, "vehicle.position") })
+	}
+	if eventually(promoted) != nil {
+		t.Fatal("the topic was not promoted")
+	}
+	for range 3 {
+		s.restart()
+		c.awaitActive(1)
+		if !slices.ContainsFunc(s.lanes(), func(l laneFigures) bool { return slices.Contains(l.Topics, "vehicle.position") }) {
+			t.Error("the lane is not there any more")
+		}
+		send()
+	}
+	receiver.await(sent)
+}
+
 func TestSubscriptionOfAPath(t *testing.T) {
 	t.Parallel()
 	ref := engine.EventRef{Journal: 1, Sequence: 2}

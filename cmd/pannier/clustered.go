@@ -48,18 +48,14 @@ func (m *member) startCluster(ctx context.Context, cfg Config, o memberOptions, 
 	}
 	c := &clustered{retention: retentionOf(cfg), member: m, logger: o.logger, peers: filepath.Join(cfg.Data, "peers"), ready: make(chan struct{}), stopped: make(chan struct{})}
 	folder := filepath.Join(cfg.Data, copiesFolder)
-	_, statErr := os.Stat(folder)
 	c.copies, err = storage.OpenCopies(folder, storage.JournalOptions{Space: m.journals.space, Logger: o.logger})
 	if err != nil {
 		return nil, err
 	}
-	if errors.Is(statErr, os.ErrNotExist) {
-		// It ran alone until now: what it has to retry gets the stamps that members compare.
-		if err := m.state.RegisterAll(ctx, engine.StampAt(time.Now().UnixMilli())); err != nil {
-			return nil, err
-		}
-	}
 	if err := c.retireJournals(snapshot); err != nil {
+		return nil, err
+	}
+	if err := c.convert(ctx, cfg.Data, snapshot); err != nil {
 		return nil, err
 	}
 	holding, err := m.state.EntryShards(ctx)
@@ -107,6 +103,7 @@ func retentionOf(cfg Config) func(lane string) time.Duration {
 func (c *clustered) retireJournals(snapshot *engine.Snapshot) error {
 	m := c.member
 	var promoted []engine.LaneRecord
+	var writes []engine.Write
 	for _, lane := range snapshot.Lanes {
 		folder := filepath.Join(m.folder.Journal(), lane.Name)
 		if _, err := os.Stat(folder); err == nil {
@@ -119,9 +116,18 @@ func (c *clustered) retireJournals(snapshot *engine.Snapshot) error {
 		if lane.Promoted {
 			lane.Journal = engine.NewJournalID()
 			promoted = append(promoted, lane)
+			writes = append(writes, engine.PutLane{LaneRecord: lane})
+		} else {
+			writes = append(writes, engine.DropLane{Name: lane.Name})
 		}
 	}
 	snapshot.Lanes = promoted
+	// The next life must find the journal that this one opens by the id that it has.
+	written := make(chan struct{})
+	if err := m.state.Write(writes, func() { close(written) }); err != nil {
+		return err
+	}
+	<-written
 	return nil
 }
 
