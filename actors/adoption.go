@@ -43,6 +43,7 @@ func (s *System) Adopt(a Adoption) error {
 	}
 	if err != nil {
 		s.lanes.drop(lane)
+		s.takeOver(lane.id)
 		return fmt.Errorf("adopt a journal: %w", err)
 	}
 	s.wakeLane(lane)
@@ -123,7 +124,7 @@ func (s *System) takeOver(journal engine.JournalID) {
 			if slot.journal != journal {
 				continue
 			}
-			if sequences := slot.takeAll(); len(sequences) > 0 {
+			if sequences := slot.close(); len(sequences) > 0 {
 				s.cluster.GiveBack(journal, e.id, sequences, false)
 			}
 			s.dropSlot(e, journal)

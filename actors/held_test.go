@@ -101,3 +101,48 @@ func heldWhile(t *testing.T, meanwhile, after int, stop bool) {
 	}
 	l.stop()
 }
+
+// A request over two lanes is refused because the copies of one of them take too long. They come
+// in the end: nothing of the request is delivered then, and what follows in the lane is.
+func TestAHeldPartThatIsLateIsGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDuo(t, func(w *world) { w.lanes = positionsLane(72 * time.Hour) })
+		id := d.subscribe(0, func(s *engine.SubscriptionSpec) { s.MaxInFlight = 1 })
+		l := d.sides[0].life
+		slow := true
+		d.sides[0].world.commits = func(lane string) time.Duration {
+			if slow && lane != engine.SharedLane {
+				return 15 * time.Second
+			}
+			return 0
+		}
+		drafts := []engine.Draft{
+			{ID: "refused-1", Topic: "trip.created", Data: []byte("1")}, {ID: "refused-2", Topic: "vehicle.position", Data: []byte("1")},
+		}
+		_, err := l.engine.Accept(t.Context(), admin, drafts, "a-key")
+		if engine.ErrorCode(err) != engine.CodeUnavailable {
+			t.Fatalf("accept = %v, want unavailable", err)
+		}
+		slow = false
+		time.Sleep(time.Minute)
+		events := names(1000)
+		l.publish("vehicle.position", events...)
+		time.Sleep(time.Minute)
+		for _, event := range events {
+			if got := d.count(id, event); got != 1 {
+				t.Fatalf("%s arrived %d times, want once", event, got)
+			}
+		}
+		if got := d.count(id, "refused-1") + d.count(id, "refused-2"); got != 0 {
+			t.Errorf("what was refused arrived %d times", got)
+		}
+		if _, answered, err := d.sides[0].world.state.Answer(t.Context(), "a-key"); answered || err != nil {
+			t.Errorf("the key of what was refused has an answer, %v", err)
+		}
+		if got := l.system.Undischarged(); got != 0 {
+			t.Errorf("%d deliveries are waited for", got)
+		}
+		d.stop()
+	})
+}

@@ -29,6 +29,8 @@ type (
 		first   uint64     // sequence
 		bytes   int64
 		done    chan error
+		// routed tells that it was durable and handed out, givenUp that it was answered before.
+		routed, givenUp bool
 	}
 	// synced tells that submissions are durable.
 	synced struct{ submissions []*submission }
@@ -42,6 +44,8 @@ type (
 	}
 	// caughtUp asks for the end of a subscription's open stretch.
 	caughtUp struct{ entry *entry }
+	// giveUp answers a submission whose copies take too long.
+	giveUp struct{ submission *submission }
 	// stale asks for a subscription's mailbox to be turned into a stretch.
 	stale struct{ entry *entry }
 	// checkpoint asks for the watermark and the cursors to be written; done may be nil.
@@ -148,6 +152,11 @@ func (i *ingress) Receive(ctx actor.Context) {
 		i.append()
 	case synced:
 		i.routeAll(m.submissions)
+	case giveUp:
+		if !m.submission.routed {
+			m.submission.givenUp = true
+			m.submission.done <- unavailable("too few members have a copy yet; the event may still be delivered")
+		}
 	case release:
 		i.release(m.part)
 	case abandon:
@@ -200,7 +209,9 @@ func (i *ingress) append() {
 	if err != nil {
 		for _, s := range group {
 			i.submitted.Add(-s.bytes)
-			s.done <- err
+			if !s.givenUp {
+				s.done <- err
+			}
 		}
 		return
 	}
@@ -232,7 +243,9 @@ func (i *ingress) match(s *submission) {
 func (i *ingress) routeAll(submissions []*submission) {
 	now := i.system.clock()
 	for _, s := range submissions {
-		if !s.part.Held {
+		s.routed = true
+		// What was refused in the end is the answer to no key.
+		if !s.part.Held && (!s.givenUp || len(s.part.Events) > 0) {
 			i.index(s.part)
 		}
 		for n, event := range s.part.Events {
@@ -254,7 +267,12 @@ func (i *ingress) routeAll(submissions []*submission) {
 		i.countTopics(s.part.Events)
 		i.system.options.Metrics.Accepted(i.name, len(s.part.Events))
 		i.submitted.Add(-s.bytes)
-		s.done <- nil
+		switch {
+		case !s.givenUp:
+			s.done <- nil
+		case s.part.Held: // nobody releases it any more
+			i.abandon(s.part)
+		}
 	}
 	i.publish()
 }

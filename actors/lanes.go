@@ -28,6 +28,8 @@ const (
 type laneSet struct {
 	system *System
 	lanes  atomic.Pointer[[]*ingress]
+	// started counts the actors of lanes.
+	started atomic.Int64
 
 	mu     sync.RWMutex
 	topics map[string]*ingress // a cache
@@ -140,7 +142,9 @@ func (l *laneSet) startAll() error {
 func (l *laneSet) start(lane *ingress) error {
 	props := actor.PropsFromProducer(func() actor.Actor { return lane },
 		actor.WithMailbox(newBatchMailbox), actor.WithGuardian(l.system.guardian))
-	pid, err := l.system.root.SpawnNamed(props, "lane-"+lane.name)
+	// A journal may be adopted again before the actor that it had here has ended.
+	name := fmt.Sprintf("lane-%s-%d", lane.name, l.started.Add(1))
+	pid, err := l.system.root.SpawnNamed(props, name)
 	if err != nil {
 		return fmt.Errorf("start lane %s: %w", lane.name, err)
 	}
@@ -227,13 +231,16 @@ func (s *System) Append(lane string, part *engine.Part) error {
 		defer timer.Stop()
 		late = timer.C
 	}
-	select {
-	case err := <-m.done:
-		return err
-	case <-late:
-		return unavailable("too few members have a copy yet; the event may still be delivered")
-	case <-s.stopped:
-		return unavailable("the member is shutting down")
+	for {
+		select {
+		case err := <-m.done:
+			return err
+		case <-late:
+			i.send(giveUp{m}) // it answers, unless the copies were there first
+			late = nil
+		case <-s.stopped:
+			return unavailable("the member is shutting down")
+		}
 	}
 }
 

@@ -11,9 +11,9 @@ import (
 const (
 	// houseInterval is how often the retention is enforced.
 	houseInterval = 30 * time.Second
-	// embedTimeout bounds the wait for a subscription to write events into its retry records;
-	// an actor that crashes meanwhile is asked again later.
-	embedTimeout = time.Minute
+	// actorTimeout bounds the wait for an actor: one that crashes meanwhile, or whose journal goes
+	// to another member, is asked again later.
+	actorTimeout = time.Minute
 )
 
 // keepHouse removes what left the retention, until the member stops.
@@ -68,9 +68,7 @@ func (s *System) dropSegment(lane *ingress, segment engine.Segment) {
 	}
 	done := make(chan struct{})
 	lane.send(checkpoint{done: done}) // the cursors beyond the segment
-	select {
-	case <-done:
-	case <-s.stopped:
+	if !s.awaitActor(done) {
 		return
 	}
 	if err := s.writeAndWait(); err != nil { // behind the records that took their events along
@@ -79,6 +77,13 @@ func (s *System) dropSegment(lane *ingress, segment engine.Segment) {
 	if err := lane.journal.Trim(segment); err != nil {
 		s.logger.Error("segment could not be removed", "lane", lane.name, "first", segment.First, "error", err)
 	}
+}
+
+// awaitActor waits for an actor to be done; it reports false where that does not come.
+func (s *System) awaitActor(done <-chan struct{}) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), actorTimeout)
+	defer cancel()
+	return s.await(ctx, done) == nil
 }
 
 // reaches tells whether something at or below sequence waits behind the entry's cursor.
@@ -97,9 +102,7 @@ func (e *entry) reaches(lane *ingress, sequence uint64) bool {
 func (s *System) expire(lane *ingress, e *entry, sequence uint64) bool {
 	done := make(chan struct{})
 	e.send(expire{journal: lane.id, through: sequence, done: done})
-	select {
-	case <-done:
-	case <-s.stopped:
+	if !s.awaitActor(done) {
 		return false
 	}
 	slot := e.slot(lane)
@@ -207,10 +210,7 @@ func (s *System) embedRecords(lane *ingress, e *entry, segment engine.Segment) b
 		}
 		done := make(chan struct{})
 		e.send(embed{events: events, done: done})
-		ctx, cancel := context.WithTimeout(context.Background(), embedTimeout)
-		err = s.await(ctx, done)
-		cancel()
-		if err != nil {
+		if !s.awaitActor(done) {
 			return false
 		}
 		if len(records) < page || after.AcceptedMilli > segment.LastAt.UnixMilli() {

@@ -38,6 +38,7 @@ type slot struct {
 	changes []slotChange
 	waiting uint64 // matched events behind the cursor
 	flying  uint64 // those of them that are under way
+	closed  bool   // another member's journal is not that any more: nothing is put in
 	shown   bool   // the actor's machine knows this mailbox, not one that was here before it
 	dirty   bool   // the cursor is to be written with the next watermark
 	listed  bool   // in the ingress actor's list of dirty slots
@@ -101,6 +102,9 @@ func (s *slot) show() []engine.Range {
 func (s *slot) offer(event *engine.Event, at time.Time) (taken, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return false, true
+	}
 	sequence := event.Ref.Sequence
 	late := sequence < s.highest
 	if s.lagging && (!late || s.coversLocked(sequence)) {
@@ -207,6 +211,14 @@ func (s *slot) takeAll() (sequences []uint64) {
 	}
 	s.queue, s.head, s.count = nil, 0, 0
 	return sequences
+}
+
+// close is takeAll, and nothing is put in any more.
+func (s *slot) close() (sequences []uint64) {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	return s.takeAll()
 }
 
 // shrink gives the ring back: many subscriptions had work once and sleep now.

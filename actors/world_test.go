@@ -37,7 +37,8 @@ type world struct {
 
 	mu       sync.Mutex
 	journals map[string]*storage.MemoryJournal
-	refuse   func(lane string) error // what an append is answered with; nil: it is done
+	commits  func(lane string) time.Duration // how long an append takes; nil: no time
+	refuse   func(lane string) error         // what an append is answered with; nil: it is done
 	received map[pair]int
 	behave   func(pair, int) engine.Result
 	sent     []time.Time
@@ -286,6 +287,10 @@ func (j fencedJournal) Append(records []engine.Record, done func()) (uint64, err
 		if err := refuse(j.lane); err != nil {
 			return 0, err
 		}
+	}
+	if commits := j.life.world.commits; commits != nil {
+		now := done
+		done = func() { time.AfterFunc(commits(j.lane), now) }
 	}
 	return j.MemoryJournal.Append(records, done)
 }

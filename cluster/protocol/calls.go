@@ -26,6 +26,18 @@ func (m *Member) FramesRead(now time.Time, read ReadFrames, next uint64, frames 
 	m.replication.framesRead(read.Journal, read.To, read.From, next, frames)
 }
 
+// CopyFailed tells that a copy could not be written: its keeper has it go on from what is there.
+func (m *Member) CopyFailed(w WriteReplica) {
+	delete(m.awaiting, w.Token)
+	switch c := m.replicas.copies[w.Journal.ID]; {
+	case c == nil:
+	case w.Begin:
+		delete(m.replicas.copies, w.Journal.ID)
+	default:
+		c.next = c.synced
+	}
+}
+
 // Checkpoint gives the account of a kept journal, from which it would be adopted: nothing below
 // release is needed. It is durable here already.
 func (m *Member) Checkpoint(now time.Time, id engine.JournalID, release uint64, state []byte) {
@@ -33,6 +45,7 @@ func (m *Member) Checkpoint(now time.Time, id engine.JournalID, release uint64, 
 	m.replication.checkpoint(id, release, state)
 	if c := m.replicas.copies[id]; c != nil {
 		c.release, c.state = max(c.release, release), state
+		m.emit(WriteProgress{Journal: id, Release: c.release, State: state})
 	}
 }
 
