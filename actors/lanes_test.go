@@ -138,23 +138,23 @@ func TestCrashWhileSomethingExpires(t *testing.T) {
 			time.Sleep(6 * time.Second)
 			return failing(p, n)
 		})
+		var expires atomic.Bool
+		w.crashAfter = func(writes []engine.Write) (crash bool) {
+			for _, write := range writes {
+				switch write.(type) {
+				case engine.PutExpired:
+					expires.Store(true)
+				case engine.PutWatermark:
+					crash = expires.Load()
+				}
+			}
+			return crash
+		}
 		l := w.boot()
 		sub := l.subscribe(func(s *engine.SubscriptionSpec) { s.MaxInFlight = 1 })
 		l.publish("vehicle.position", names(events)...)
 		time.Sleep(time.Second)
 		l.setEnabled(sub, false)
-		expires := false
-		w.crashAfter = func(writes []engine.Write) (crash bool) {
-			for _, write := range writes {
-				switch write.(type) {
-				case engine.PutExpired:
-					expires = true
-				case engine.PutWatermark:
-					crash = expires
-				}
-			}
-			return crash
-		}
 		time.Sleep(time.Hour + 15*time.Minute)
 		if !l.dead.Load() {
 			t.Fatal("nothing expired")
