@@ -3,7 +3,6 @@ package actors
 import (
 	"context"
 	"maps"
-	"slices"
 	"time"
 
 	"pannier/engine"
@@ -124,8 +123,8 @@ func (s *slot) describe(work *engine.SubscriptionWork) {
 		work.Mailbox[event.Ref] = true
 		work.NoteOldest(event.Key())
 	}
-	if len(s.ranges) > 0 {
-		work.Behind[s.journal] = slices.Concat(s.expiring, s.ranges)
+	if behind := s.behindLocked(); len(behind) > 0 {
+		work.Behind[s.journal] = behind
 	}
 }
 
@@ -190,11 +189,14 @@ func (s *System) purge(e *entry) {
 			return
 		}
 		s.write([]engine.Write{engine.DropQueue{Subscription: e.id}}, func() {})
-		for _, next := range []func(*entry, engine.DeliveryKey) ([]engine.Write, engine.DeliveryKey){s.purgeRecords, s.purgeDead, s.purgeExpired} {
+		for _, next := range []func(*entry, engine.DeliveryKey) ([]engine.Write, engine.DeliveryKey){s.purgeRecords, s.purgeExpired, s.purgeDead} {
 			drops, last := next(e, engine.DeliveryKey{})
 			for len(drops) > 0 {
 				s.write(drops, func() {})
 				drops, last = next(e, last)
+			}
+			if s.writeAndWait() != nil { // what expired is no dead letter any more
+				return
 			}
 		}
 	})
@@ -209,33 +211,33 @@ func (s *System) purgeRecords(e *entry, after engine.DeliveryKey) (drops []engin
 	return drops, last
 }
 
-// purgeDead takes those that expired off the counts, which purgeExpired removes.
-func (s *System) purgeDead(e *entry, after engine.DeliveryKey) (drops []engine.Write, last engine.DeliveryKey) {
-	for last = after; len(drops) == 0; {
-		dead, _ := s.state.DeadLetters(context.Background(), e.id, last, purgePage)
-		if s.owns(e.id) { // every replica purges, and one counts
-			s.totals.dead.Add(-int64(len(dead)))
-			s.totals.discarded.Add(int64(len(dead)))
-		}
-		for n := range dead {
-			if last = dead[n].Key; dead[n].Reason != engine.ReasonExpired {
-				drops = append(drops, engine.DropDeadLetter{Subscription: e.id, Key: last})
-			}
-		}
-		if len(dead) < purgePage {
-			break
-		}
-	}
-	return drops, last
-}
-
 func (s *System) purgeExpired(e *entry, after engine.DeliveryKey) (drops []engine.Write, last engine.DeliveryKey) {
 	expired, _ := s.state.Expired(context.Background(), e.id, after, purgePage)
 	for n := range expired {
 		last = expired[n].Key
 		drops = append(drops, engine.DropExpired{Subscription: e.id, Key: last})
+		s.discardDead(e, len(expired[n].Deliveries))
 	}
 	return drops, last
+}
+
+func (s *System) purgeDead(e *entry, after engine.DeliveryKey) (drops []engine.Write, last engine.DeliveryKey) {
+	dead, _ := s.state.DeadLetters(context.Background(), e.id, after, purgePage)
+	for n := range dead {
+		last = dead[n].Key
+		drops = append(drops, engine.DropDeadLetter{Subscription: e.id, Key: last})
+	}
+	s.discardDead(e, len(dead))
+	return drops, last
+}
+
+// discardDead counts dead letters of a deleted subscription off: every replica removes them, and
+// one counts.
+func (s *System) discardDead(e *entry, n int) {
+	if s.owns(e.id) {
+		s.totals.dead.Add(-int64(n))
+		s.totals.discarded.Add(int64(n))
+	}
 }
 
 const (

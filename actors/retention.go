@@ -106,33 +106,31 @@ func (s *System) expire(lane *ingress, e *entry, sequence uint64) bool {
 		return false
 	}
 	slot := e.slot(lane)
-	for _, r := range slot.givenUp() {
-		for from := r.From; from <= r.Through; {
-			expired, ended, next, err := s.expireFrom(lane, e, from, r.Through)
-			if err == nil && !s.stopping.Load() {
-				err = s.bury(lane, slot, expired)
-			}
-			slot.forgive(ended)
-			if err != nil {
-				s.logger.Error("what expired could not be kept", "lane", lane.name, "subscription", string(e.id), "error", err)
-			}
-			if err != nil || s.stopping.Load() {
-				return false
-			}
-			if next <= from {
-				break
-			}
-			from = next
+	defer lane.noteDirty(e, slot)
+	for r, more := slot.givenUp(); more; r, more = slot.givenUp() {
+		expired, ended, next, err := s.expireFrom(lane, e, r)
+		if s.stopping.Load() {
+			return false
 		}
+		dead := 0
+		if err == nil {
+			dead, err = s.bury(lane, expired)
+		}
+		if err != nil {
+			s.logger.Error("what expired could not be kept", "lane", lane.name, "subscription", string(e.id), "error", err)
+			return false
+		}
+		if next <= r.From { // nothing more can be read
+			next = r.Through + 1
+		}
+		slot.buried(next, dead+ended)
 	}
-	slot.expired()
-	lane.noteDirty(e, slot)
 	return true
 }
 
-// expireFrom gathers the subscription's events among the next few of a journal, no more than one
+// expireFrom gathers the subscription's events among the first few of a range, no more than one
 // write has room for, and tells where to go on. ended are those of them that need it no more.
-func (s *System) expireFrom(lane *ingress, e *entry, from, through uint64) (expired []engine.Expired, ended int, next uint64, err error) {
+func (s *System) expireFrom(lane *ingress, e *entry, r engine.Range) (expired []engine.Expired, ended int, next uint64, err error) {
 	x := engine.Expired{Subscription: e.id, ExpiredAt: s.clock()}
 	wanted := func(head *engine.Event) bool {
 		if !s.waitsFor(e, lane, head) {
@@ -143,9 +141,9 @@ func (s *System) expireFrom(lane *ingress, e *entry, from, through uint64) (expi
 		}
 		return true
 	}
-	limit := int(min(engine.MaxExpired, through-from+1))
-	next, err = lane.journal.Search(from, limit, wanted, func(event *engine.Event) bool {
-		if event.Ref.Sequence <= through && !x.Add(event) {
+	limit := int(min(engine.MaxExpired, r.Through-r.From+1))
+	next, err = lane.journal.Search(r.From, limit, wanted, func(event *engine.Event) bool {
+		if event.Ref.Sequence <= r.Through && !x.Add(event) {
 			expired = append(expired, x)
 			x = engine.Expired{Subscription: e.id, ExpiredAt: x.ExpiredAt}
 			x.Add(event)
@@ -159,25 +157,23 @@ func (s *System) expireFrom(lane *ingress, e *entry, from, through uint64) (expi
 }
 
 // bury makes dead letters durable and counts them.
-func (s *System) bury(lane *ingress, slot *slot, expired []engine.Expired) error {
+func (s *System) bury(lane *ingress, expired []engine.Expired) (dead int, err error) {
 	writes := make([]engine.Write, len(expired))
-	total := 0
 	for n, x := range expired {
 		writes[n] = engine.PutExpired{Expired: x}
-		total += len(x.Deliveries)
+		dead += len(x.Deliveries)
 	}
-	if total == 0 {
-		return nil
+	if dead == 0 {
+		return 0, nil
 	}
 	if err := s.writeAndWait(writes...); err != nil {
-		return err
+		return 0, err
 	}
-	s.totals.dead.Add(int64(total))
-	slot.forgive(total)
-	for range total {
+	s.totals.dead.Add(int64(dead))
+	for range dead {
 		s.options.Metrics.DeadEnded(lane.name, engine.ReasonExpired)
 	}
-	return nil
+	return dead, nil
 }
 
 // recordsSince tells whether the entry may have retry records of events accepted up to t.

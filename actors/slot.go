@@ -352,7 +352,7 @@ func (s *slot) report(ranges []engine.Range, settled uint64) {
 	}
 	s.ranges = ranges
 	s.waiting -= min(settled, s.waiting)
-	if len(ranges) == 0 && len(s.expiring) == 0 {
+	if len(s.behindLocked()) == 0 {
 		s.waiting = 0
 	}
 	s.dirty = true
@@ -366,26 +366,25 @@ func (s *slot) giveUp(ranges []engine.Range) {
 	s.dirty = true
 }
 
-func (s *slot) givenUp() []engine.Range {
+// givenUp is the first range that was given up and is not all dead on disk.
+func (s *slot) givenUp() (first engine.Range, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.expiring)
+	if len(s.expiring) == 0 {
+		return first, false
+	}
+	return s.expiring[0], true
 }
 
-// forgive takes events that are dead on disk now off the count of what waits.
-func (s *slot) forgive(n int) {
+// buried ends that range up to next, and takes the n events there off the count of what waits.
+func (s *slot) buried(next uint64, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.expiring[0].From = next; next > s.expiring[0].Through {
+		s.expiring = s.expiring[1:]
+	}
 	s.waiting -= min(uint64(n), s.waiting) //nolint:gosec // not negative
-	s.dirty = true
-}
-
-// expired ends it: all that was given up is dead on disk.
-func (s *slot) expired() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.expiring = nil
-	if len(s.ranges) == 0 {
+	if len(s.behindLocked()) == 0 {
 		s.waiting = 0
 	}
 	s.dirty = true
@@ -400,7 +399,7 @@ func (s *slot) cursor(id engine.SubscriptionID) (write engine.Write, ok bool) {
 		return nil, false
 	}
 	s.dirty = false
-	if len(s.ranges) == 0 && len(s.expiring) == 0 {
+	if len(s.behindLocked()) == 0 {
 		return engine.DropCursor{Subscription: id, Journal: s.journal}, true
 	}
 	return engine.PutCursor{Cursor: s.cursorLocked(id)}, true
@@ -415,9 +414,12 @@ func (s *slot) wholeCursor(id engine.SubscriptionID) engine.Cursor {
 
 func (s *slot) cursorLocked(id engine.SubscriptionID) engine.Cursor {
 	return engine.Cursor{
-		Subscription: id, Journal: s.journal, Ranges: slices.Concat(s.expiring, s.ranges), Waiting: s.waiting,
+		Subscription: id, Journal: s.journal, Ranges: s.behindLocked(), Waiting: s.waiting,
 	}
 }
+
+// behindLocked is a copy of all that lies behind the cursor; the caller holds mu.
+func (s *slot) behindLocked() []engine.Range { return slices.Concat(s.expiring, s.ranges) }
 
 // covers tells whether sequence lies behind the cursor.
 func (s *slot) covers(sequence uint64) bool {
@@ -454,7 +456,7 @@ func (s *slot) counts() (queued int, behind uint64) {
 func (s *slot) empty() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.count == 0 && len(s.ranges) == 0 && len(s.expiring) == 0 && !s.dirty && !s.lagging
+	return s.count == 0 && len(s.behindLocked()) == 0 && !s.dirty && !s.lagging
 }
 
 // needsCheckpoint marks the slot as listed; it reports whether it was not.
