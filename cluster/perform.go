@@ -39,9 +39,7 @@ func (n *Node) effect(e protocol.Effect) {
 	case protocol.WriteReplica:
 		if err := n.options.Disk.WriteCopy(t, n.written(t.Token)); err != nil {
 			n.options.Logger.Warn("copy of a journal could not be written", "origin", string(t.Journal.Origin), "error", err)
-			n.mu.Lock()
-			n.core.CopyFailed(t)
-			n.mu.Unlock()
+			n.do(func(core *protocol.Member) { core.CopyFailed(t) })
 		}
 	case protocol.WriteProgress:
 		n.options.Disk.SaveAccount(t.Journal, t.Release, t.State)

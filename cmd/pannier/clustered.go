@@ -123,12 +123,7 @@ func (c *clustered) retireJournals(snapshot *engine.Snapshot) error {
 	}
 	snapshot.Lanes = promoted
 	// The next life must find the journal that this one opens by the id that it has.
-	written := make(chan struct{})
-	if err := m.state.Write(writes, func() { close(written) }); err != nil {
-		return err
-	}
-	<-written
-	return nil
+	return m.writeAndWait(writes...)
 }
 
 // accountIn is what the state knows of a journal.

@@ -59,26 +59,28 @@ func (a clusterActors) Merged(entries []engine.Entry) {
 // hear gives the timers among entries to their actors, the replays to the engine, and what they
 // say of deliveries to delivery.
 func (a clusterActors) hear(entries []engine.Entry, delivery func(engine.SubscriptionID, storage.EntryValue)) {
-	for n := range entries { // an actor that a delivery wakes begins with its timer
-		if entries[n].Kind != engine.EntryQueue {
-			continue
-		}
-		if value, err := storage.DecodeEntry(&entries[n]); err == nil && value.Queue != nil {
-			a.member.system.MergeQueue(*value.Queue)
+	for _, timers := range []bool{true, false} { // an actor that a delivery wakes begins with its timer
+		for n := range entries {
+			if (entries[n].Kind == engine.EntryQueue) == timers {
+				a.hearOne(&entries[n], delivery)
+			}
 		}
 	}
-	for n := range entries {
-		value, err := storage.DecodeEntry(&entries[n])
-		switch {
-		case err != nil:
-			a.logger.Error("entry of the retry state could not be read", "subscription", string(entries[n].Subscription), "error", err)
-		case value.Replay != nil:
-			a.member.engine.GoOn(*value.Replay)
-		case entries[n].Kind == engine.EntryReplay:
-			a.member.engine.Ended(entries[n].Key)
-		case entries[n].Kind == engine.EntryDelivery:
-			delivery(entries[n].Subscription, value)
-		}
+}
+
+func (a clusterActors) hearOne(entry *engine.Entry, delivery func(engine.SubscriptionID, storage.EntryValue)) {
+	value, err := storage.DecodeEntry(entry)
+	switch {
+	case err != nil:
+		a.logger.Error("entry of the retry state could not be read", "subscription", string(entry.Subscription), "error", err)
+	case value.Queue != nil:
+		a.member.system.MergeQueue(*value.Queue)
+	case value.Replay != nil:
+		a.member.engine.GoOn(*value.Replay)
+	case entry.Kind == engine.EntryReplay:
+		a.member.engine.Ended(entry.Key)
+	case entry.Kind == engine.EntryDelivery:
+		delivery(entry.Subscription, value)
 	}
 }
 

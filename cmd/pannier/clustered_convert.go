@@ -51,11 +51,9 @@ func (c *clustered) carryEvents(ctx context.Context, id engine.SubscriptionID) e
 				return err
 			}
 		}
-		written := make(chan struct{})
-		if err := c.member.state.Write(nil, func() { close(written) }); err != nil {
+		if err := c.member.writeAndWait(); err != nil {
 			return err
 		}
-		<-written
 		if len(records) < page {
 			return nil
 		}

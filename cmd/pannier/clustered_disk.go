@@ -73,11 +73,9 @@ func (d clusterDisk) MergeEntries(entries []engine.Entry, changes []engine.Write
 
 // Entries implements cluster.Disk.
 func (d clusterDisk) Entries(shard int) ([]engine.Entry, error) {
-	before := make(chan struct{})
-	if err := d.member.state.Write(nil, func() { close(before) }); err != nil {
+	if err := d.member.writeAndWait(); err != nil { // what was queued before is in it
 		return nil, err
 	}
-	<-before
 	return d.member.state.Entries(context.Background(), shard)
 }
 

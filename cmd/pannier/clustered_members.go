@@ -43,6 +43,8 @@ func (c *clustered) Answer(ctx context.Context, key string) (engine.Answer, bool
 	return engine.Answer{}, false, nil
 }
 
+var errNoOwner = engine.Errorf(engine.CodeUnavailable, "no member owns the subscription now")
+
 func doesNotAnswer(id placement.MemberID) error {
 	return &engine.Error{
 		Code: engine.CodeUnavailable, Message: "the member " + string(id) + " does not answer", RetryAfter: time.Second,
@@ -64,7 +66,7 @@ func (c *clustered) Deliveries(ctx context.Context, event *engine.Event, ids []e
 	views := make([]engine.DeliveryView, 0, len(ids))
 	for _, owner := range slices.Sorted(maps.Keys(owned)) {
 		if owner == "" {
-			return nil, engine.Errorf(engine.CodeUnavailable, "no member owns the subscription now")
+			return nil, errNoOwner
 		}
 		// The owner asks others before it answers.
 		theirs, err := askWithin[[]engine.DeliveryView](ctx, c, 2*askTimeout, owner, callDeliveries, deliveriesRequest{event, owned[owner]})

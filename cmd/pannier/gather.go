@@ -48,7 +48,7 @@ func (g gathered) Look(ctx context.Context, id engine.SubscriptionID) (engine.Su
 	work, answered := answers[owner]
 	if !answered {
 		if len(silent) == 0 {
-			return work, engine.Errorf(engine.CodeUnavailable, "no member owns the subscription now")
+			return work, errNoOwner
 		}
 		return work, doesNotAnswer(owner)
 	}

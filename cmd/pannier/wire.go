@@ -164,6 +164,16 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 	return metrics.observe(m)
 }
 
+// writeAndWait writes to this member's own state, behind every write before.
+func (m *member) writeAndWait(changes ...engine.Write) error {
+	written := make(chan struct{})
+	if err := m.state.Write(changes, func() { close(written) }); err != nil {
+		return err
+	}
+	<-written
+	return nil
+}
+
 // lanes and deliveries are the actors as the engine sees them: in a cluster those of all members.
 func (m *member) lanes() engine.Lanes {
 	if m.cluster == nil {
