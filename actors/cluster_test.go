@@ -60,11 +60,7 @@ func TestASlowEndpointElsewhereLags(t *testing.T) {
 		events := names(1500)
 		d.sides[0].life.publish("trip.created", events...)
 		time.Sleep(20 * time.Second)
-		for _, event := range events {
-			if got := d.count(quick, event); got != 1 {
-				t.Fatalf("%s reached the quick endpoint %d times, want once", event, got)
-			}
-		}
+		d.wantOnce(quick, events)
 		d.mu.Lock()
 		waiting := uint64(0)
 		for _, cursors := range d.behind {
@@ -77,11 +73,7 @@ func TestASlowEndpointElsewhereLags(t *testing.T) {
 			t.Errorf("%d events wait behind the cursor, want most of them", waiting)
 		}
 		time.Sleep(time.Hour)
-		for _, event := range events {
-			if got := d.count(slow, event); got != 1 {
-				t.Fatalf("%s reached the slow endpoint %d times, want once", event, got)
-			}
-		}
+		d.wantOnce(slow, events)
 		d.stop()
 	})
 }
@@ -105,11 +97,7 @@ func TestAMoveLosesAndRepeatsNothing(t *testing.T) {
 			d.give(id, n%2)
 		}
 		time.Sleep(time.Minute)
-		for _, event := range events {
-			if got := d.count(id, event); got != 1 {
-				t.Fatalf("%s arrived %d times, want once", event, got)
-			}
-		}
+		d.wantOnce(id, events)
 		d.stop()
 	})
 }
@@ -132,11 +120,7 @@ func TestTwoOwnersInTurns(t *testing.T) {
 		time.Sleep(17 * time.Millisecond)
 		d.give(id, 1)
 		time.Sleep(time.Minute)
-		for _, event := range events {
-			if got := d.count(id, event); got != 1 {
-				t.Errorf("%s arrived %d times, want once", event, got)
-			}
-		}
+		d.wantOnce(id, events)
 		d.stop()
 	})
 }
@@ -253,11 +237,7 @@ func TestAnAdopterKnowsFormerVersions(t *testing.T) {
 		d.sides[1].world.answer(succeeding)
 		d.adopt(1)
 		time.Sleep(3 * time.Hour)
-		for _, event := range events {
-			if d.count(id, event) == 0 {
-				t.Fatalf("%s never arrived", event)
-			}
-		}
+		d.wantArrived(id, events)
 		d.stop()
 	})
 }
@@ -280,11 +260,7 @@ func TestAdoptionForActorsAtWork(t *testing.T) {
 		d.slow = true
 		d.adopt(1)
 		time.Sleep(time.Hour)
-		for _, event := range events {
-			if d.count(id, event) == 0 {
-				t.Fatalf("%s never arrived", event)
-			}
-		}
+		d.wantArrived(id, events)
 		if got := d.sides[1].life.system.Undischarged(); got != 0 {
 			t.Errorf("the new keeper waits for %d deliveries", got)
 		}
@@ -349,11 +325,7 @@ func TestDiskNearlyFull(t *testing.T) {
 		full.Store(false)
 		d.sides[0].life.publish("trip.created", "refused")
 		time.Sleep(time.Minute)
-		for _, event := range []string{"elsewhere", "refused"} {
-			if got := d.count(id, event); got != 1 {
-				t.Errorf("%s arrived %d times, want once", event, got)
-			}
-		}
+		d.wantOnce(id, []string{"elsewhere", "refused"})
 		d.stop()
 	})
 }

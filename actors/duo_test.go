@@ -291,6 +291,25 @@ func (d *duo) count(id engine.SubscriptionID, event string) int {
 	return d.sides[0].world.count(id, event) + d.sides[1].world.count(id, event)
 }
 
+// wantOnce asks that each event arrived, and no more than once.
+func (d *duo) wantOnce(id engine.SubscriptionID, events []string) {
+	d.t.Helper()
+	for _, event := range events {
+		if got := d.count(id, event); got != 1 {
+			d.t.Fatalf("%s reached %s %d times, want once", event, id, got)
+		}
+	}
+}
+
+func (d *duo) wantArrived(id engine.SubscriptionID, events []string) {
+	d.t.Helper()
+	for _, event := range events {
+		if d.count(id, event) == 0 {
+			d.t.Fatalf("%s never reached %s", event, id)
+		}
+	}
+}
+
 // send has something done at another life, if it goes on until then.
 func (d *duo) send(to *port, do func()) {
 	d.mu.Lock()

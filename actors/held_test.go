@@ -129,11 +129,7 @@ func TestAHeldPartThatIsLateIsGivenUp(t *testing.T) {
 		events := names(1000)
 		l.publish("vehicle.position", events...)
 		time.Sleep(time.Minute)
-		for _, event := range events {
-			if got := d.count(id, event); got != 1 {
-				t.Fatalf("%s arrived %d times, want once", event, got)
-			}
-		}
+		d.wantOnce(id, events)
 		if got := d.count(id, "refused-1") + d.count(id, "refused-2"); got != 0 {
 			t.Errorf("what was refused arrived %d times", got)
 		}

@@ -299,12 +299,17 @@ func TestMergeAndForget(t *testing.T) {
 	}
 }
 
+// newRetrying is a machine that attempts the retry record of event 1.
+func newRetrying() (*rig, delivery.Attempt) {
+	r := newRig(subscription())
+	r.Merge(engine.RetryRecord{Subscription: subscription().ID, Key: event(1).Key(), Due: r.now}, r.now)
+	return r, r.step().Attempts[0]
+}
+
 // TestOverOfADeletedSubscription: its records are counted no more, however its attempts end.
 func TestOverOfADeletedSubscription(t *testing.T) {
 	t.Parallel()
-	r := newRig(subscription())
-	r.Merge(engine.RetryRecord{Subscription: subscription().ID, Key: event(1).Key(), Due: r.now}, r.now)
-	attempt := r.step().Attempts[0]
+	r, attempt := newRetrying()
 	deleted := *subscription()
 	deleted.Deleted = true
 	r.Change(&deleted, r.now)
@@ -321,9 +326,7 @@ func TestOverOfADeletedSubscription(t *testing.T) {
 // TestOverOfARecordThatIsWrittenAgain: it is on disk after all, and is attempted.
 func TestOverOfARecordThatIsWrittenAgain(t *testing.T) {
 	t.Parallel()
-	r := newRig(subscription())
-	r.Merge(engine.RetryRecord{Subscription: subscription().ID, Key: event(1).Key(), Due: r.now}, r.now)
-	attempt := r.step().Attempts[0]
+	r, attempt := newRetrying()
 	r.inbox.put(r.now, 1) // another keeper of its journal hands it out
 	if n, _ := count[engine.PutRetryRecord](r.step().Writes); n != 1 {
 		t.Fatal("the record was not written again")
