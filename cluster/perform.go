@@ -36,6 +36,8 @@ func (n *Node) effect(e protocol.Effect) {
 		}
 	case protocol.ReadFrames:
 		n.readFrames(t)
+	case protocol.Examine:
+		n.background(func() { n.examine(t) })
 	case protocol.WriteReplica:
 		if err := n.options.Disk.WriteCopy(t, n.written(t.Token)); err != nil {
 			n.options.Logger.Warn("copy of a journal could not be written", "origin", string(t.Journal.Origin), "error", err)
@@ -73,6 +75,8 @@ func (n *Node) stateEffect(e protocol.Effect) {
 		n.writeVersions(t)
 	case protocol.Propagated:
 		n.propagated(t)
+	case protocol.ClockAhead:
+		n.options.Logger.Error("changes of a member are refused: its clock is ahead of this one's", "member", string(t.From), "by_more_than", protocol.MaxClockSkew.String())
 	case protocol.WriteEntries:
 		n.check(n.options.Disk.MergeEntries(t.Entries, nil, n.written(t.Token)))
 	case protocol.Durable:
@@ -122,6 +126,15 @@ func (n *Node) readFrames(e protocol.ReadFrames) {
 		}
 		n.do(func(core *protocol.Member) { core.FramesRead(time.Now(), e, next, frames) })
 	})
+}
+
+// examine looks for damage in a copy.
+func (n *Node) examine(e protocol.Examine) {
+	damage, err := n.options.Disk.Examine(e.Journal, e.From)
+	if err != nil {
+		return // it was dropped meanwhile
+	}
+	n.do(func(core *protocol.Member) { core.Examined(time.Now(), e.Journal, damage) })
 }
 
 func (n *Node) scan(e protocol.ScanShard) {

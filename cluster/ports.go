@@ -10,8 +10,12 @@ import (
 type Disk interface {
 	// ReadFrames reads encoded, synced records of a journal that this member keeps, from a
 	// sequence on: whole ones, at least one, up to limit bytes; next is the sequence to go on
-	// from, `from` itself when there is nothing yet.
+	// from, `from` itself when there is nothing yet. Without frames, what lies before a later
+	// next is lost.
 	ReadFrames(journal engine.JournalID, from uint64, limit int) (frames []byte, next uint64, err error)
+	// Examine reads a copy from a sequence on and gives the last one that cannot be read; 0: none.
+	// It waits for the disk.
+	Examine(journal engine.JournalID, from uint64) (damage uint64, err error)
 	// WriteCopy does what w says and calls done when it is synced. Errors mean that the copy is
 	// not as the protocol thinks: the keeper begins it again.
 	WriteCopy(w protocol.WriteReplica, done func()) error

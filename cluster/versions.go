@@ -21,6 +21,9 @@ func (n *Node) PutVersion(ctx context.Context, version *engine.Subscription) err
 	n.rouse()
 	select {
 	case p := <-answer:
+		for _, silent := range p.Silent {
+			engine.NoteSilent(ctx, string(silent))
+		}
 		if want := min(n.options.Replication, n.View().Active()); p.Copies < want {
 			return &engine.Error{
 				Code: engine.CodeUnavailable, Message: "too few members have the change", RetryAfter: time.Second,

@@ -35,7 +35,8 @@ type CopyOf struct {
 type Copy struct {
 	CopyOf
 
-	First, Next uint64 // it holds the sequences from First to Next, Next excluded
+	Begun       uint64 // it held the sequences from there on once: 1 for what this member wrote
+	First, Next uint64 // it holds those from First to Next, Next excluded
 	// Release and Account are the keeper's account, as last saved: nothing below Release is
 	// needed.
 	Release uint64
@@ -59,6 +60,7 @@ type Copies struct {
 
 type heldCopy struct {
 	of      CopyOf
+	begun   uint64
 	journal *Replica
 	release uint64
 	account []byte
@@ -84,7 +86,7 @@ func OpenCopies(dir string, options JournalOptions) (*Copies, error) {
 
 // open opens one copy; one whose making was cut short is removed.
 func (c *Copies) open(folder string) error {
-	of, err := readCopyOf(filepath.Join(folder, copyOfFile))
+	of, begun, err := readCopyOf(filepath.Join(folder, copyOfFile))
 	if err == nil {
 		_, err = os.Stat(filepath.Join(folder, copyJournalFolder))
 	}
@@ -98,7 +100,7 @@ func (c *Copies) open(folder string) error {
 	if err != nil {
 		return err
 	}
-	h := &heldCopy{of: of, journal: journal}
+	h := &heldCopy{of: of, begun: begun, journal: journal}
 	h.release, h.account = readAccount(filepath.Join(folder, copyAccountFile))
 	c.held[of.Journal] = h
 	return nil
@@ -115,7 +117,9 @@ func (c *Copies) List() []Copy {
 	list := make([]Copy, 0, len(c.held))
 	for _, h := range c.held {
 		first, next := h.journal.Bounds()
-		list = append(list, Copy{CopyOf: h.of, First: first, Next: next, Release: max(h.release, first), Account: h.account})
+		list = append(list, Copy{
+			CopyOf: h.of, Begun: h.begun, First: first, Next: next, Release: max(h.release, first), Account: h.account,
+		})
 	}
 	return list
 }
@@ -127,7 +131,7 @@ func (c *Copies) Begin(of CopyOf, first uint64) error {
 		return err
 	}
 	folder := c.folder(of.Journal)
-	if err := c.makeCopy(folder, of); err != nil {
+	if err := c.makeCopy(folder, of, first); err != nil {
 		return err
 	}
 	journal, err := OpenReplica(filepath.Join(folder, copyJournalFolder), of.Journal, first, c.options)
@@ -135,16 +139,16 @@ func (c *Copies) Begin(of CopyOf, first uint64) error {
 		return err
 	}
 	c.mu.Lock()
-	c.held[of.Journal] = &heldCopy{of: of, journal: journal, release: first}
+	c.held[of.Journal] = &heldCopy{of: of, begun: first, journal: journal, release: first}
 	c.mu.Unlock()
 	return nil
 }
 
-func (c *Copies) makeCopy(folder string, of CopyOf) error {
+func (c *Copies) makeCopy(folder string, of CopyOf, begun uint64) error {
 	if err := makeFolder(folder); err != nil {
 		return err
 	}
-	text := fmt.Sprintf("%016x %s %d %s\n", uint64(of.Journal), of.Origin, of.Boot, of.Lane)
+	text := fmt.Sprintf("%016x %s %d %s %d\n", uint64(of.Journal), of.Origin, of.Boot, of.Lane, begun)
 	return replaceFile(filepath.Join(folder, copyOfFile), []byte(text))
 }
 
@@ -152,7 +156,7 @@ func (c *Copies) makeCopy(folder string, of CopyOf) error {
 // moved, so that a crash leaves it here or there. Nothing may have it open.
 func (c *Copies) Retire(journalFolder string, of CopyOf, release uint64, account []byte) error {
 	folder := c.folder(of.Journal)
-	if err := c.makeCopy(folder, of); err != nil {
+	if err := c.makeCopy(folder, of, 1); err != nil {
 		return err
 	}
 	if err := writeAccount(filepath.Join(folder, copyAccountFile), release, account); err != nil {
@@ -175,6 +179,39 @@ func (c *Copies) Append(id engine.JournalID, first uint64, frames []byte, done f
 	}
 	return journal.AppendFrames(first, frames, done)
 }
+
+// Skip has a copy go on behind what its keeper has lost; see Replica.Skip. Errors: those, and
+// not_found.
+func (c *Copies) Skip(id engine.JournalID, first, next uint64, done func()) error {
+	journal, err := c.Journal(id)
+	if err != nil {
+		return err
+	}
+	return journal.Skip(first, next, done)
+}
+
+// Examine reads a copy from a sequence on and gives the last one that cannot be read; 0: none.
+// Errors: not_found.
+func (c *Copies) Examine(id engine.JournalID, from uint64) (damage uint64, err error) {
+	journal, err := c.Journal(id)
+	if err != nil {
+		return 0, err
+	}
+	_, next := journal.Bounds()
+	for from < next {
+		_, behind, err := journal.ReadFrames(from, examineBytes)
+		if missing := (*MissingError)(nil); errors.As(err, &missing) {
+			damage, behind = missing.Next-1, missing.Next
+		} else if err != nil || behind <= from {
+			return next - 1, nil //nolint:nilerr // a disk that cannot be read has lost all of it
+		}
+		from = behind
+	}
+	return damage, nil
+}
+
+// examineBytes is how much Examine reads at once.
+const examineBytes = 1 << 20
 
 // Journal is a copy, to be read. Errors: not_found.
 func (c *Copies) Journal(id engine.JournalID) (*Replica, error) {
@@ -250,21 +287,22 @@ func (c *Copies) Close() error {
 	return errors.Join(errs...)
 }
 
-func readCopyOf(path string) (CopyOf, error) {
+func readCopyOf(path string) (of CopyOf, begun uint64, err error) {
 	content, err := os.ReadFile(path) //nolint:gosec // a path in the operator's folder
 	if err != nil {
-		return CopyOf{}, err
+		return CopyOf{}, 0, err
 	}
 	fields := strings.Fields(string(content))
-	if len(fields) != 4 {
-		return CopyOf{}, errors.New("its file `of` is damaged")
+	if len(fields) != 5 {
+		return CopyOf{}, 0, errors.New("its file `of` is damaged")
 	}
 	journal, err := strconv.ParseUint(fields[0], 16, 64)
 	boot, bootErr := strconv.ParseUint(fields[2], 10, 64)
-	if err = errors.Join(err, bootErr); err != nil {
-		return CopyOf{}, fmt.Errorf("its file `of` is damaged: %w", err)
+	begun, begunErr := strconv.ParseUint(fields[4], 10, 64)
+	if err = errors.Join(err, bootErr, begunErr); err != nil {
+		return CopyOf{}, 0, fmt.Errorf("its file `of` is damaged: %w", err)
 	}
-	return CopyOf{Journal: engine.JournalID(journal), Origin: fields[1], Boot: boot, Lane: fields[3]}, nil
+	return CopyOf{Journal: engine.JournalID(journal), Origin: fields[1], Boot: boot, Lane: fields[3]}, begun, nil
 }
 
 // writeAccount replaces an account without a sync; its CRC tells a torn one.

@@ -1,9 +1,12 @@
 package storage_test
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -77,7 +80,7 @@ func TestCopiesAreThereAfterAnOpening(t *testing.T) {
 	closeCopies(t, c)
 
 	c = openCopies(t, dir)
-	want := []storage.Copy{{CopyOf: copyOf, First: 1, Next: 21, Release: 7, Account: account}}
+	want := []storage.Copy{{CopyOf: copyOf, Begun: 1, First: 1, Next: 21, Release: 7, Account: account}}
 	if got := c.List(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -120,7 +123,7 @@ func TestTornAccountIsNone(t *testing.T) {
 	}
 	c = openCopies(t, dir)
 	defer closeCopies(t, c)
-	if got := c.List()[0]; got.Release != 3 || got.Account != nil {
+	if got := c.List()[0]; got.Release != 3 || got.Begun != 3 || got.Account != nil {
 		t.Errorf("got %+v, want nothing but the beginning of the copy", got)
 	}
 }
@@ -133,7 +136,7 @@ func TestCopyWhoseMakingWasCutShortIsGone(t *testing.T) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "of"), []byte("000000000000004d mem_a 5 shared\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "of"), []byte("000000000000004d mem_a 5 shared 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c := openCopies(t, dir)
@@ -263,4 +266,125 @@ func FuzzAccount(f *testing.F) {
 			t.Errorf("%x became %x", b, again)
 		}
 	})
+}
+
+// appendCopy appends frames that begin with a sequence and waits for their sync.
+func appendCopy(t *testing.T, c *storage.Copies, first uint64, frames []byte) {
+	t.Helper()
+	done := make(chan struct{})
+	if err := c.Append(copyOf.Journal, first, frames, func() { close(done) }); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+}
+
+// TestCopyGoesOnBehindWhatIsLost: its keeper could not read sequences 6 to 10. What lies around
+// them is there, after an opening too, and they are known to be lost.
+func TestCopyGoesOnBehindWhatIsLost(t *testing.T) {
+	t.Parallel()
+	for _, before := range []uint64{0, 5} { // records in front of what is lost
+		j, _ := keeper(t, 20)
+		dir := filepath.Join(t.TempDir(), "copies")
+		c := openCopies(t, dir)
+		if err := c.Begin(copyOf, 6-before); err != nil {
+			t.Fatal(err)
+		}
+		if before > 0 {
+			frames, _, err := j.ReadFrames(1, 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			appendCopy(t, c, 1, frames[:len(frames)/4])
+		}
+		done := make(chan struct{})
+		if err := c.Skip(copyOf.Journal, 6, 11, func() { close(done) }); err != nil {
+			t.Fatal(err)
+		}
+		<-done
+		rest, next, err := j.ReadFrames(11, 1<<20)
+		if err != nil || next != 21 {
+			t.Fatal(next, err)
+		}
+		appendCopy(t, c, 11, rest)
+		for _, opened := range []string{"as it is", "opened again"} {
+			journal, err := c.Journal(copyOf.Journal)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got, want []uint64
+			for at := uint64(6) - before; at < 21; at++ {
+				if at < 6 || at > 10 {
+					want = append(want, at)
+				}
+				if found, err := journal.Get(at); err == nil && found.Event != nil {
+					got = append(got, at)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s, with %d before: %v can be read, want %v", opened, before, got, want)
+			}
+			if lost := journal.Damage(); !slices.Equal(lost, []engine.Range{{From: 6, Through: 10}}) {
+				t.Errorf("%s, with %d before: %v is known to be lost", opened, before, lost)
+			}
+			if damage, err := c.Examine(copyOf.Journal, 6-before); damage != 10 || err != nil {
+				t.Errorf("%s, with %d before: examined, it is damaged at %d, %v; want 10", opened, before, damage, err)
+			}
+			if damage, err := c.Examine(copyOf.Journal, 11); damage != 0 || err != nil {
+				t.Errorf("%s, with %d before: examined behind it, it is damaged at %d, %v", opened, before, damage, err)
+			}
+			closeCopies(t, c)
+			c = openCopies(t, dir)
+		}
+		closeCopies(t, c)
+	}
+}
+
+// TestSkipIsRefused where the copy does not end there.
+func TestSkipIsRefused(t *testing.T) {
+	t.Parallel()
+	c := openCopies(t, filepath.Join(t.TempDir(), "copies"))
+	defer closeCopies(t, c)
+	if err := c.Skip(copyOf.Journal, 1, 2, func() {}); engine.ErrorCode(err) != engine.CodeNotFound {
+		t.Errorf("without a copy: %v, want not_found", err)
+	}
+	if err := c.Begin(copyOf, 6); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ first, next uint64 }{{5, 9}, {7, 9}, {6, 6}} {
+		gap := (*storage.GapError)(nil)
+		if err := c.Skip(copyOf.Journal, tt.first, tt.next, func() {}); !errors.As(err, &gap) || gap.Want != 6 {
+			t.Errorf("from %d to %d: %v, want a gap", tt.first, tt.next, err)
+		}
+	}
+}
+
+// TestExamineFindsWhatTheDiskLost: one record of a copy that was closed well is spoiled.
+func TestExamineFindsWhatTheDiskLost(t *testing.T) {
+	t.Parallel()
+	_, frames := keeper(t, 20)
+	dir := filepath.Join(t.TempDir(), "copies")
+	c := openCopies(t, dir)
+	if err := c.Begin(copyOf, 1); err != nil {
+		t.Fatal(err)
+	}
+	appendCopy(t, c, 1, frames)
+	closeCopies(t, c)
+	segments, err := filepath.Glob(filepath.Join(dir, "000000000000004d", "journal", "*"))
+	if err != nil || len(segments) == 0 {
+		t.Fatal(segments, err)
+	}
+	content, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.LastIndex(content, []byte(`{"at":1}`))
+	content[at]++
+	if err := os.WriteFile(segments[0], content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c = openCopies(t, dir)
+	defer closeCopies(t, c)
+	if damage, err := c.Examine(copyOf.Journal, 1); damage != 20 || err != nil {
+		t.Errorf("damaged at %d, %v; want 20", damage, err)
+	}
 }

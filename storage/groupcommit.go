@@ -37,6 +37,7 @@ type group struct {
 	marks   []mark // offsets from the beginning of frames
 	dones   []func()
 	records int
+	skipTo  uint64 // what lies before this sequence is lost; 0: nothing is
 	summary
 }
 
@@ -163,6 +164,11 @@ func (j *Journal) take() (g group, ok, closing bool) {
 
 // commit makes one group durable, then shows and acknowledges it.
 func (j *Journal) commit(g group) error {
+	if g.skipTo > 0 {
+		if err := j.skip(g.skipTo); err != nil {
+			return err
+		}
+	}
 	if g.records > 0 {
 		if err := j.store(g); err != nil {
 			return err
@@ -202,20 +208,35 @@ func (j *Journal) store(g group) error {
 }
 
 // roll seals the active segment and begins the next.
-func (j *Journal) roll() error {
+func (j *Journal) roll() error { return j.rollTo(j.writer.segment.last + 1) }
+
+// rollTo seals the active segment and begins the next with the sequence first.
+func (j *Journal) rollTo(first uint64) error {
 	sealed := j.writer
 	s := sealed.segment.summary // the writer is the only one that changes it
 	size, err := sealed.seal(s)
 	if err != nil {
 		return err
 	}
-	next, err := j.newSegmentWriter(s.last+1, s.lastAt)
+	next, err := j.newSegmentWriter(first, s.lastAt)
 	if err != nil {
 		return err
 	}
 	j.segments.seal(size, next.segment)
 	j.writer = next
 	sealed.close()
+	return nil
+}
+
+// skip goes on at a later sequence, in a segment of its own: the name of its file tells that
+// nothing is before it.
+func (j *Journal) skip(next uint64) error {
+	from := j.writer.segment.last + 1
+	if err := j.rollTo(next); err != nil {
+		return err
+	}
+	j.segments.synced.Store(next - 1)
+	j.lose(from, next-1)
 	return nil
 }
 

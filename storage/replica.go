@@ -97,6 +97,30 @@ func (r *Replica) AppendFrames(first uint64, frames []byte, done func()) error {
 	return nil
 }
 
+// Skip has the replica go on at the sequence next: its keeper has lost what lies between first,
+// the replica's end, and there. It waits until what was appended before is taken for its sync.
+//
+// Errors: *GapError (the replica does not end before first), unavailable (closed, or a write
+// failed).
+func (r *Replica) Skip(first, next uint64, done func()) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.pending.dones) > 0 && !r.closing {
+		r.rouse()
+		r.room.Wait()
+	}
+	switch {
+	case r.closing:
+		return errJournalClosed
+	case first != r.next || next <= first:
+		return &GapError{Want: r.next, Got: first}
+	}
+	r.pending.skipTo, r.next = next, next
+	r.pending.dones = append(r.pending.dones, done)
+	r.rouse()
+	return nil
+}
+
 // examine makes a group of frames that begin with the sequence first, if each of them is
 // what the journal's writer would have written there. The group shares their memory.
 func (j *Journal) examine(first uint64, frames []byte) (group, error) {

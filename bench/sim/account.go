@@ -208,9 +208,22 @@ func (l *life) readFrames(e protocol.ReadFrames) {
 				frames = append(frames, encodeRecord(r)...)
 				next++
 			}
+			if len(frames) == 0 && next < j.next() {
+				next = j.behind(next)
+			}
 		}
 		l.core.FramesRead(l.world.now, e, next, frames)
 	}))
+}
+
+// examine looks for damage in a copy.
+func (l *life) examine(e protocol.Examine) {
+	damage := uint64(0)
+	l.disk.do(func(c *content) {
+		if j := c.journals[e.Journal]; j != nil {
+			damage = j.damage(e.From)
+		}
+	}, l.guard(func() { l.core.Examined(l.world.now, e.Journal, damage) }))
 }
 
 // writeReplica appends to a copy.
@@ -227,6 +240,9 @@ func (l *life) writeReplica(e protocol.WriteReplica) {
 		records := slices.Clip(j.records)
 		for b := e.Frames; len(b) > 0; b = b[recordBytes:] {
 			records = append(records, decodeRecord(b))
+		}
+		for lost := e.First; len(e.Frames) == 0 && lost < e.Next; lost++ {
+			records = append(records, record{damaged: true})
 		}
 		j.records = records
 	}, l.guard(func() { l.core.Written(l.world.now, e.Token) }))

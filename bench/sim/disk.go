@@ -40,6 +40,7 @@ type journal struct {
 type record struct {
 	event    uint32 // its number in the world
 	revision uint64 // of the table it was matched with
+	damaged  bool   // it cannot be read
 }
 
 func (j *journal) next() uint64 { return j.base + uint64(len(j.records)) }
@@ -48,7 +49,28 @@ func (j *journal) get(sequence uint64) (record, bool) {
 	if sequence < j.base || sequence >= j.next() {
 		return record{}, false
 	}
-	return j.records[sequence-j.base], true
+	r := j.records[sequence-j.base]
+	return r, !r.damaged
+}
+
+// damage is the last sequence from one on that cannot be read; 0: all can.
+func (j *journal) damage(from uint64) uint64 {
+	for sequence := j.next() - 1; sequence >= max(from, j.base); sequence-- {
+		if _, found := j.get(sequence); !found {
+			return sequence
+		}
+	}
+	return 0
+}
+
+// behind is the first sequence from one on that can be read, or where the journal ends.
+func (j *journal) behind(sequence uint64) uint64 {
+	for sequence = max(sequence, j.base); sequence < j.next(); sequence++ {
+		if _, found := j.get(sequence); found {
+			break
+		}
+	}
+	return sequence
 }
 
 // clone is a copy of the disk as a backup would make it.

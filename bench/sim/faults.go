@@ -25,6 +25,7 @@ var faults = []fault{
 	{"swizzle", (*world).swizzle},
 	{"bad link", (*world).badLink},
 	{"disk lost", (*world).loseDisk},
+	{"disk damaged", (*world).damageDisk},
 	{diskStale, (*world).backUp},
 	{"drain", (*world).drainOne},
 }
@@ -198,6 +199,25 @@ func (w *world) loseDisk() bool {
 		w.judge.disksLost = append(w.judge.disksLost, w.now)
 		w.startLater(m, w.between(100*time.Millisecond, 40*time.Second))
 	}
+	return true
+}
+
+// damageDisk ends a member, and some records of the journals on its disk cannot be read after.
+func (w *world) damageDisk() bool {
+	if w.options.replication < 2 || !w.whole() {
+		return false
+	}
+	m := w.one()
+	m.kill()
+	for _, id := range sortedJournals(m.disk.content.journals) {
+		j := m.disk.content.journals[id]
+		j.records = slices.Clone(j.records) // other disks may share them
+		for n := range j.records {
+			j.records[n].damaged = j.records[n].damaged || w.chance(0.1)
+		}
+	}
+	w.judge.disksLost = append(w.judge.disksLost, w.now)
+	w.startLater(m, w.between(100*time.Millisecond, 20*time.Second))
 	return true
 }
 

@@ -244,7 +244,7 @@ func (j *judge) deleting(id engine.SubscriptionID) { j.deleted[id] = true }
 // propagated checks that a change which was answered as being everywhere is on every disk that
 // the member which answered sees.
 func (j *judge) propagated(l *life, version *engine.Subscription, e protocol.Propagated) {
-	if !e.All {
+	if len(e.Silent) > 0 {
 		return
 	}
 	if version.Deleted {

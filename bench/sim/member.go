@@ -182,6 +182,8 @@ func (l *life) effect(e protocol.Effect) {
 		l.world.transmit(l, t.Envelope)
 	case protocol.ReadFrames:
 		l.readFrames(t)
+	case protocol.Examine:
+		l.examine(t)
 	case protocol.WriteReplica:
 		l.writeReplica(t)
 	case protocol.WriteProgress:

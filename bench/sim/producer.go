@@ -78,7 +78,7 @@ func (w *world) edit() bool {
 }
 
 func (l *life) liveSubscriptions() []*engine.Subscription {
-	found, _ := l.table.List(-1, 1<<20, func(*engine.Subscription) bool { return true })
+	found, _ := l.table.List(nil, 1<<20, func(*engine.Subscription) bool { return true })
 	return found
 }
 

@@ -19,7 +19,7 @@ import (
 const MaxEnvelopeBytes = 16 << 20
 
 // wireVersion is the first byte of all that is encoded here.
-const wireVersion = 1
+const wireVersion = 2
 
 // unixZero is the Unix time of the zero time.Time: times count from there, so that the zero
 // time takes one byte.

@@ -10,8 +10,8 @@ import (
 
 // The least that these take in a list.
 const (
-	leastHoldingBytes = 8 + 1 + 1 + 1 + 1 + 1 + 1
-	leastEndingBytes  = 8 + 1
+	leastHoldingBytes = 8 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1
+	leastEndingBytes  = 8 + 1 + 1
 )
 
 func (w *writer) journal(id engine.JournalID) { w.fixed64(uint64(id)) }
@@ -83,13 +83,17 @@ func readHoldings(r *reader, m *protocol.Holdings) {
 
 func (w *writer) holding(h protocol.Holding) {
 	w.journalRef(h.Journal)
+	w.uint(h.Base)
 	w.uint(h.Next)
 	w.uint(h.Release)
 	w.bool(h.Keeping)
+	w.bool(h.Damaged)
 }
 
 func (r *reader) holding() protocol.Holding {
-	return protocol.Holding{Journal: r.journalRef(), Next: r.uint(), Release: r.uint(), Keeping: r.bool()}
+	return protocol.Holding{
+		Journal: r.journalRef(), Base: r.uint(), Next: r.uint(), Release: r.uint(), Keeping: r.bool(), Damaged: r.bool(),
+	}
 }
 
 func writeFinished(w *writer, m *protocol.Finished) { writeList(w, m.Journals, (*writer).ending) }
@@ -100,9 +104,10 @@ func readFinished(r *reader, m *protocol.Finished) {
 
 func (w *writer) ending(e protocol.Ending) {
 	w.journal(e.Journal)
+	w.uint(e.Base)
 	w.uint(e.Next)
 }
 
 func (r *reader) ending() protocol.Ending {
-	return protocol.Ending{Journal: r.journal(), Next: r.uint()}
+	return protocol.Ending{Journal: r.journal(), Base: r.uint(), Next: r.uint()}
 }

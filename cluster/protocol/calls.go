@@ -20,10 +20,18 @@ func (m *Member) Synced(now time.Time, id engine.JournalID, through uint64) {
 	m.replication.syncedThrough(id, through)
 }
 
-// FramesRead answers ReadFrames; nothing was read when next equals first.
+// FramesRead answers ReadFrames; nothing could be read when next equals From, and what lies
+// between is lost when it does not and there are no frames.
 func (m *Member) FramesRead(now time.Time, read ReadFrames, next uint64, frames []byte) {
 	m.now = now
 	m.replication.framesRead(read.Journal, read.To, read.From, next, frames)
+}
+
+// Examined answers Examine: damage is the last sequence that cannot be read, 0 where all can.
+func (m *Member) Examined(now time.Time, id engine.JournalID, damage uint64) {
+	m.now = now
+	m.replicas.examined(id, damage)
+	m.custody.viewed()
 }
 
 // CopyFailed tells that a copy could not be written: its keeper has it go on from what is there.

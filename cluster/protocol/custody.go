@@ -24,9 +24,10 @@ const (
 )
 
 // custody finds a keeper for the journals of lives that are over (I4): of all live members with
-// a copy the one whose copy reaches furthest, and of those the one that keeps it already, then
-// the member that wrote it, then the first by rank. Every member decides by the same rule from
-// what all have told; two that decide differently for a moment both deliver, which repeats
+// a copy the one whose copy reaches furthest, and of those one that is not damaged, then one that
+// was begun earliest and shows most of what is discharged, then the one that keeps it already,
+// then the member that wrote it, then the first by rank. Every member decides by the same rule
+// from what all have told; two that decide differently for a moment both deliver, which repeats
 // events and loses none.
 //
 //	      origin dead          best of all heard, or the grace is over
@@ -47,8 +48,8 @@ type custody struct {
 
 // finished remembers the end of a journal.
 type finished struct {
-	next uint64
-	at   time.Time
+	base, next uint64
+	at         time.Time
 }
 
 // heard is what another member told last.
@@ -68,12 +69,20 @@ func newCustody(m *Member) *custody {
 func (c *custody) holdings() *Holdings {
 	m := &Holdings{}
 	for _, copied := range sorted(c.member.replicas.copies) {
-		m.Journals = append(m.Journals, Holding{Journal: copied.ref, Next: copied.synced, Release: copied.release, Keeping: c.keeping[copied.ref.ID]})
+		m.Journals = append(m.Journals, c.holding(copied))
 	}
 	for _, id := range sortedKeys(c.finished) {
-		m.Finished = append(m.Finished, Ending{id, c.finished[id].next})
+		m.Finished = append(m.Finished, Ending{id, c.finished[id].base, c.finished[id].next})
 	}
 	return m
+}
+
+// holding describes a copy here.
+func (c *custody) holding(copied *replica) Holding {
+	return Holding{
+		Journal: copied.ref, Base: copied.base, Next: copied.synced, Release: copied.release,
+		Keeping: c.keeping[copied.ref.ID], Damaged: copied.damaged(),
+	}
 }
 
 // hear takes in what another member has.
@@ -96,12 +105,14 @@ func (c *custody) finish(id engine.JournalID) {
 	if copied == nil || !c.keeping[id] {
 		return
 	}
-	ends := []Ending{{id, copied.synced}}
+	// It was discharged beyond its end where it outlived one that reached further.
+	ends := []Ending{{id, copied.base, max(copied.synced, copied.release)}}
 	c.over(ends)
 	c.member.sendAll(&Finished{Journals: ends})
 }
 
-// over drops copies of journals that nobody needs.
+// over drops copies of journals that nobody needs. One that was begun before that of whoever says
+// so stays for what it shows; nothing of it is undischarged.
 func (c *custody) over(ends []Ending) {
 	for _, end := range ends {
 		id := end.Journal
@@ -109,11 +120,30 @@ func (c *custody) over(ends []Ending) {
 		if copied != nil && (copied.next > end.Next || c.member.view.Lives(copied.ref.Origin, copied.ref.Boot)) {
 			continue // there is more of it, or it is still written
 		}
-		c.finished[id] = finished{next: max(end.Next, c.finished[id].next), at: c.member.now}
+		if copied != nil && copied.base < end.Base {
+			c.discharge(copied, end.Next)
+			continue
+		}
+		base := end.Base
+		if known, again := c.finished[id]; again {
+			base = min(base, known.base)
+		}
+		c.finished[id] = finished{base: base, next: max(end.Next, c.finished[id].next), at: c.member.now}
 		c.relinquish(id)
 		c.member.replicas.drop(id)
 		delete(c.orphans, id)
 	}
+}
+
+// discharge notes that nothing of a copy below release is undischarged. Whoever keeps it begins
+// again with that.
+func (c *custody) discharge(copied *replica, release uint64) {
+	if copied.release >= release {
+		return
+	}
+	c.relinquish(copied.ref.ID)
+	copied.release, copied.state = release, nil
+	c.member.emit(WriteProgress{Journal: copied.ref.ID, Release: release})
 }
 
 // lost forgets what a peer told: it may come back without its disk.
@@ -182,7 +212,7 @@ type candidate struct {
 // best finds who should keep a journal.
 func (c *custody) best(copied *replica) candidate {
 	id := copied.ref.ID
-	best := candidate{Holding{Journal: copied.ref, Next: copied.synced, Keeping: c.keeping[id]}, c.member.id}
+	best := candidate{c.holding(copied), c.member.id}
 	rank := c.member.view.Followers(copied.ref.Origin)
 	for _, m := range c.member.view.Members() {
 		h, told := c.heard[m.ID]
@@ -211,6 +241,8 @@ func (k candidate) compare(other candidate, rank []placement.MemberID) int {
 	}
 	return cmp.Or(
 		cmp.Compare(other.Next, k.Next),
+		cmp.Compare(flag(k.Damaged), flag(other.Damaged)),
+		cmp.Compare(k.Base, other.Base),
 		cmp.Compare(flag(other.Keeping), flag(k.Keeping)),
 		cmp.Compare(place(k), place(other)),
 		cmp.Compare(k.member, other.member),
@@ -230,8 +262,8 @@ func flag(set bool) int {
 func (c *custody) mayAdopt(copied *replica) bool {
 	m := c.member
 	since := c.orphans[copied.ref.ID]
-	if copied.next != copied.synced {
-		return false // what is being written belongs to it
+	if copied.next != copied.synced || copied.unknown {
+		return false // what is being written belongs to it, and damage decides who keeps it
 	}
 	early := m.now.Sub(m.startedAt) < StartGrace && !m.seesAllKnown()
 	if copied.ref.Origin != m.id && (early || m.versions.behind()) {

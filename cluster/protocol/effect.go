@@ -16,15 +16,22 @@ type (
 	Send struct{ Envelope Envelope }
 
 	// ReadFrames reads up to Bytes of a kept journal's encoded records from a sequence on, at
-	// least one record, and answers with Member.FramesRead.
+	// least one record, or tells where it goes on behind what is lost, and answers with
+	// Member.FramesRead.
 	ReadFrames struct {
 		Journal engine.JournalID
 		From    uint64
 		To      placement.MemberID
 		Bytes   int
 	}
-	// WriteReplica appends to a copy; Begin makes an empty one that begins at First, in the
-	// place of one that is there.
+	// Examine reads a copy of an earlier life from a sequence on and answers with
+	// Member.Examined.
+	Examine struct {
+		Journal engine.JournalID
+		From    uint64
+	}
+	// WriteReplica appends to a copy, or without Frames steps over what its keeper has lost;
+	// Begin makes an empty one that begins at First, in the place of one that is there.
 	WriteReplica struct {
 		Token       uint64
 		Journal     JournalRef
@@ -86,13 +93,15 @@ type (
 		Token    uint64
 		Versions []*engine.Subscription
 	}
-	// Propagated tells that a version is in force here and on every member that is seen; All
-	// is false when some did not answer in time, and Copies counts those that did.
+	// Propagated tells that a version is in force here and on every member that is seen but those
+	// that did not answer in time; Copies counts the others, this one included.
 	Propagated struct {
 		Token  uint64
-		All    bool
+		Silent []placement.MemberID
 		Copies int
 	}
+	// ClockAhead tells that a change of another member was refused: its clock is too far ahead.
+	ClockAhead struct{ From placement.MemberID }
 
 	// WriteEntries writes the entries that win over what is there (Entry.Wins), all or none.
 	WriteEntries struct {
@@ -129,6 +138,7 @@ type (
 
 func (Send) effect()          {}
 func (ReadFrames) effect()    {}
+func (Examine) effect()       {}
 func (WriteReplica) effect()  {}
 func (WriteProgress) effect() {}
 func (DropReplica) effect()   {}
@@ -140,6 +150,7 @@ func (Settled) effect()       {}
 func (Rehand) effect()        {}
 func (WriteVersions) effect() {}
 func (Propagated) effect()    {}
+func (ClockAhead) effect()    {}
 func (WriteEntries) effect()  {}
 func (Durable) effect()       {}
 func (ScanShard) effect()     {}

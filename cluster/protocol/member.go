@@ -52,7 +52,7 @@ const RejoinEvery = 5 * time.Second
 // Copy is a closed journal on this disk.
 type Copy struct {
 	Journal    JournalRef
-	Base, Next uint64 // it holds the sequences from Base to Next, Next excluded
+	Base, Next uint64 // it was begun at Base and ends before Next
 	Release    uint64
 	State      []byte // the account of what is undischarged
 }
@@ -109,6 +109,7 @@ func NewMember(o Options, now time.Time) *Member {
 			ref: c.Journal, base: c.Base, next: c.Next, synced: c.Next, release: max(c.Release, c.Base), state: c.State,
 		}
 	}
+	m.replicas.examine()
 	m.custody = newCustody(m)
 	m.routing = newRouting(m)
 	m.shards = newShards(m)

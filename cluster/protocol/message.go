@@ -24,8 +24,9 @@ type JournalRef struct {
 
 // Copies of journals (replication.go, replica.go, custody.go).
 type (
-	// Append carries the encoded records from First to Next, Next excluded. Begin asks for a
-	// copy that begins at First, where there is none that reaches so far.
+	// Append carries the encoded records from First to Next, Next excluded; without Frames the
+	// keeper has lost what lies between. Begin asks for a copy that begins at First, where there
+	// is none that can be gone on with.
 	Append struct {
 		Journal     JournalRef
 		Begin       bool
@@ -57,19 +58,22 @@ type (
 	Finished struct{ Journals []Ending }
 )
 
-// Ending tells that nothing of a journal below Next is needed any more. A copy that reaches
-// further knows of more.
+// Ending tells that everything of a journal below Next is discharged, and that what lies from
+// Base on has left the retention. A copy that reaches further knows of more, and one that begins
+// earlier may hold what is still to be listed.
 type Ending struct {
-	Journal engine.JournalID
-	Next    uint64
+	Journal    engine.JournalID
+	Base, Next uint64
 }
 
 // Holding is one member's copy of a journal.
 type Holding struct {
 	Journal JournalRef
-	Next    uint64 // the copy ends before it
-	Release uint64 // nothing below is needed, as far as the member knows
+	Base    uint64 // the copy was begun there; the retention may have taken its beginning since
+	Next    uint64 // it ends before
+	Release uint64 // everything below is discharged, as far as the member knows
 	Keeping bool   // the member is responsible for what is undischarged
+	Damaged bool   // something undischarged of it cannot be read
 }
 
 // Deliveries (routing.go).
@@ -176,10 +180,10 @@ func (m *Progress) Bytes() int { return messageBytes + len(m.State) }
 func (*Unfollow) Bytes() int { return messageBytes }
 
 // Bytes implements Message.
-func (m *Holdings) Bytes() int { return messageBytes*(1+2*len(m.Journals)) + 16*len(m.Finished) }
+func (m *Holdings) Bytes() int { return messageBytes*(1+2*len(m.Journals)) + 24*len(m.Finished) }
 
 // Bytes implements Message.
-func (m *Finished) Bytes() int { return messageBytes + 16*len(m.Journals) }
+func (m *Finished) Bytes() int { return messageBytes + 24*len(m.Journals) }
 
 // Bytes implements Message.
 func (m *Route) Bytes() int {

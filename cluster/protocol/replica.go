@@ -15,17 +15,19 @@ type replicas struct {
 // replica is one copy.
 type replica struct {
 	ref     JournalRef
-	base    uint64 // it begins here
+	base    uint64 // it was begun here
 	next    uint64 // it ends before, what is being written included
 	synced  uint64 // it ends before, on disk
 	release uint64
+	damage  uint64 // the last sequence that cannot be read; 0: none
+	unknown bool   // whether there is one is being found out
 	state   []byte // the keeper's account, as last told
 	// keepers count on it: two may keep the journal for a moment.
 	keepers map[placement.MemberID]bool
 }
 
-// unfollowed is the Next of an Appended that answers Unfollow: it comes after every answer that
-// told of the copy.
+// unfollowed is the Next of an Appended that answers Unfollow, or tells that a copy was found to be
+// damaged: it comes after every answer that told of the copy.
 const unfollowed = 0
 
 // append writes what follows the copy's end and answers how far it reaches. What leaves a gap
@@ -38,7 +40,7 @@ func (r *replicas) append(from placement.MemberID, m *Append) {
 		return
 	}
 	c := r.copies[m.Journal.ID]
-	if m.Begin && c.mustBegin(from, m.First, r.reaches(from, m.Journal.ID)) {
+	if m.Begin && c.mustBegin(from, m.First, r.holding(from, m.Journal.ID)) {
 		c = &replica{ref: m.Journal, base: m.First, next: m.First, synced: m.First, release: m.First}
 		c.countedOnBy(from)
 		r.copies[m.Journal.ID] = c
@@ -53,14 +55,46 @@ func (r *replicas) append(from placement.MemberID, m *Append) {
 		return
 	}
 	c.countedOnBy(from)
+	if len(m.Frames) == 0 {
+		c.damage = m.Next - 1
+	}
 	c.next = m.Next
 	r.write(from, c, WriteReplica{Journal: c.ref, First: m.First, Next: m.Next, Frames: m.Frames})
 }
 
-// reaches is how far a member's own copy is known to reach.
-func (r *replicas) reaches(id placement.MemberID, journal engine.JournalID) uint64 {
-	return r.member.custody.heard[id].journals[journal].Next
+// holding is what is known of a member's own copy.
+func (r *replicas) holding(id placement.MemberID, journal engine.JournalID) Holding {
+	return r.member.custody.heard[id].journals[journal]
 }
+
+// examine has the copies of earlier lives looked through: a disk may have lost some of them.
+func (r *replicas) examine() {
+	for _, c := range sorted(r.copies) {
+		if c.release < c.next {
+			c.unknown = true
+			r.member.emit(Examine{Journal: c.ref.ID, From: c.release})
+		}
+	}
+}
+
+// examined has the keepers that count on a damaged copy begin it again.
+func (r *replicas) examined(id engine.JournalID, damage uint64) {
+	c := r.copies[id]
+	if c == nil {
+		return
+	}
+	c.unknown, c.damage = false, max(c.damage, damage)
+	if !c.damaged() {
+		return
+	}
+	for _, keeper := range sortedKeys(c.keepers) {
+		delete(c.keepers, keeper)
+		r.member.send(keeper, &Appended{Journal: id, Next: unfollowed})
+	}
+}
+
+// damaged tells whether something undischarged of a copy cannot be read.
+func (c *replica) damaged() bool { return c.damage >= c.release }
 
 // heeds tells whether a keeper is listened to: nobody but a journal's writer as long as that is
 // seen. Another that does not see it may keep the journal too, and take for discharged what it
@@ -70,18 +104,21 @@ func (r *replicas) heeds(keeper placement.MemberID, ref JournalRef) bool {
 }
 
 // mustBegin tells whether a copy that a keeper asks for cannot go on from what is there: there
-// is nothing, or it ends before, or it begins later. What begins later stays if another keeper
-// counts on it, or if it reaches further than the one that asks is known to: then this member
-// will keep the journal. The writer has all of it.
-func (c *replica) mustBegin(keeper placement.MemberID, first, reaches uint64) bool {
-	if c == nil || c.next < first {
+// is nothing, or it ends long before, or begins later, or is damaged. What begins later or is
+// damaged stays if another keeper counts on it, or if the keeper that asks is known to have less:
+// then this member will keep the journal. The writer has all of it.
+func (c *replica) mustBegin(keeper placement.MemberID, first uint64, its Holding) bool {
+	if c == nil || c.next+MaxCatchUp < first {
 		return true
+	}
+	if first >= c.base && !c.damaged() {
+		return false
 	}
 	others := len(c.keepers)
 	if c.keepers[keeper] {
 		others--
 	}
-	return first < c.base && (keeper == c.ref.Origin || (others == 0 && reaches >= c.next))
+	return keeper == c.ref.Origin || (others == 0 && its.Next >= c.next && !its.Damaged)
 }
 
 // write acknowledges what it writes once it is synced.
@@ -126,7 +163,7 @@ func (r *replicas) lost(peer placement.MemberID) {
 func (r *replicas) unfollow(from placement.MemberID, m *Unfollow) {
 	if c := r.copies[m.Journal]; c != nil {
 		delete(c.keepers, from)
-		knows := from == c.ref.Origin || r.reaches(from, m.Journal) >= c.next
+		knows := from == c.ref.Origin || r.holding(from, m.Journal).Next >= c.next
 		if knows && len(c.keepers) == 0 && c.ref.Origin != r.member.id && !r.member.custody.keeping[m.Journal] {
 			r.drop(m.Journal)
 		}

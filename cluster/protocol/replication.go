@@ -17,13 +17,18 @@ const (
 	// BeginAfter is how long what was sent to a follower goes unanswered before the copy is
 	// begun again: the follower refused it, because it kept the journal itself for a moment.
 	BeginAfter = 2 * time.Second
+	// MaxCatchUp is how many records below the release point a copy may lack and yet be gone on
+	// with. It is whole then, and shows what is discharged as the keeper's does; one that lacks
+	// more begins at the release point, for events wait while it catches up.
+	MaxCatchUp = 100_000
 	// MaxAppendBytes bounds the frames of one Append.
 	MaxAppendBytes = 512 << 10
 )
 
 // replication is the keeper's side of the copies of its journals. A copy is fed from what the
-// keeper itself has synced, from the release point on and without gaps, so a follower never
-// holds what its keeper could lose, and it is complete for adoption as far as it goes.
+// keeper itself has synced, from the release point or an end before it on and without gaps, so a
+// follower never holds what its keeper could lose, and it is complete for adoption as far as it
+// goes.
 //
 //	base        acked          sent         synced
 //	 ├────────────┼──────────────┼─────────────┤
@@ -142,9 +147,16 @@ func (r *replication) commit(j *kept) {
 	}
 }
 
-// pump has the chosen followers read on.
+// pump has the chosen followers read on, and those that were, until they are released: the new
+// ones may have much to catch up with.
 func (r *replication) pump(j *kept) {
-	for _, id := range r.chosen() {
+	chosen := r.chosen()
+	for _, id := range sortedKeys(j.followers) {
+		if f := j.followers[id]; !f.released && !slices.Contains(chosen, id) {
+			r.feed(j, id, f)
+		}
+	}
+	for _, id := range chosen {
 		f := j.followers[id]
 		if f == nil {
 			f = &follower{}
@@ -176,7 +188,9 @@ func (r *replication) feed(j *kept, id placement.MemberID, f *follower) {
 	}
 }
 
-// framesRead sends what was read for a follower; next equal to first: nothing could be read.
+// framesRead sends what was read for a follower. Where nothing could be read the next tick tries
+// again. What is lost in the middle of what is undischarged is said to be; what has left the
+// retention is not worth a hole in the copy, which begins anew.
 func (r *replication) framesRead(id engine.JournalID, to placement.MemberID, first, next uint64, frames []byte) {
 	j := r.journals[id]
 	if j == nil || j.followers[to] == nil {
@@ -184,7 +198,14 @@ func (r *replication) framesRead(id engine.JournalID, to placement.MemberID, fir
 	}
 	f := j.followers[to]
 	f.reading = false
-	if f.next == first && next > first {
+	switch {
+	case f.released || next == first:
+		return
+	case f.next != first: // it was begun again meanwhile
+	case len(frames) == 0 && next <= j.release:
+		r.release(j, to)
+		return
+	default:
 		if f.acked == f.next {
 			f.waits = r.member.now
 		}
@@ -201,11 +222,12 @@ func (r *replication) appended(from placement.MemberID, m *Appended) {
 		return
 	}
 	f := j.followers[from]
-	if f.released {
-		if m.Next == unfollowed {
-			delete(j.followers, from)
-			r.pump(j)
-		}
+	switch {
+	case m.Next == unfollowed:
+		delete(j.followers, from)
+		r.pump(j)
+		return
+	case f.released:
 		return
 	}
 	f.waits = r.member.now
@@ -282,10 +304,15 @@ func (r *replication) tell(j *kept) {
 	}
 	for _, id := range sortedKeys(j.followers) {
 		if !slices.Contains(chosen, id) && !j.followers[id].released {
-			j.followers[id] = &follower{released: true, waits: r.member.now}
-			r.member.send(id, &Unfollow{Journal: j.ref.ID})
+			r.release(j, id)
 		}
 	}
+}
+
+// release gives a copy up.
+func (r *replication) release(j *kept, id placement.MemberID) {
+	j.followers[id] = &follower{released: true, waits: r.member.now}
+	r.member.send(id, &Unfollow{Journal: j.ref.ID})
 }
 
 // account gives a peer that may take a journal over the keeper's account of it.

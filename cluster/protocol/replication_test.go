@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"testing"
 
 	"pannier/cluster/placement"
@@ -125,5 +126,130 @@ func TestCopyThatReachesFurtherStays(t *testing.T) {
 				t.Error("the copy was given up")
 			}
 		})
+	}
+}
+
+// TestCopyThatLacksALittleIsGoneOnWith: a follower was away for a while. What was discharged
+// meanwhile is copied too, so that lists show it wherever the journal is kept later.
+func TestCopyThatLacksALittleIsGoneOnWith(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		release uint64
+		goesOn  bool
+	}{
+		{"a little", 12 + MaxCatchUp, true},
+		{"much", 13 + MaxCatchUp, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOwner(t)
+			ref := JournalRef{ID: 7, Origin: "b", Boot: 1}
+			o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 1, Next: 1})
+			o.replicas.append("b", &Append{Journal: ref, First: 1, Next: 12, Frames: []byte("frames")})
+			o.replicas.append("b", &Append{Journal: ref, Begin: true, First: tt.release, Next: tt.release})
+			got := o.replicas.copies[ref.ID]
+			if (got.base == 1 && got.next == 12) != tt.goesOn {
+				t.Errorf("the copy reaches from %d to %d", got.base, got.next)
+			}
+		})
+	}
+}
+
+// TestFormerFollowerGoesOnUntilTheNewOneIsComplete: events do not wait for one that catches up.
+func TestFormerFollowerGoesOnUntilTheNewOneIsComplete(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	chosen := o.view.Followers("a")[0]
+	former := o.view.Followers("a")[1]
+	ref := JournalRef{ID: 7, Origin: "a", Boot: 1}
+	o.Keep(o.now, ref)
+	j := o.replication.journals[ref.ID]
+	j.followers[former] = &follower{begun: true, next: 1, acked: 1}
+	o.Synced(o.now, ref.ID, 9)
+	wants := false
+	for _, e := range o.Effects() {
+		if read, is := e.(ReadFrames); is && read.To == former {
+			wants = true
+		}
+	}
+	if !wants {
+		t.Fatal("nothing is read for the former follower")
+	}
+	o.replication.appended(former, &Appended{Journal: ref.ID, Next: 10})
+	if got := committed(o.Member); got != 9 {
+		t.Errorf("committed through %d by the former follower, want 9", got)
+	}
+	o.replication.tell(j)
+	if j.followers[former].released {
+		t.Error("the former follower was released before the new one was complete")
+	}
+	o.replication.appended(chosen, &Appended{Journal: ref.ID, Next: 10})
+	if o.replication.tell(j); !j.followers[former].released {
+		t.Error("the former follower is not released although the new one is complete")
+	}
+}
+
+// TestWhatIsLostIsSteppedOver: a keeper cannot read a stretch of its own journal.
+func TestWhatIsLostIsSteppedOver(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		release uint64
+		next    uint64 // of what is lost
+		follows bool
+	}{
+		{"undischarged", 1, 4, true},
+		{"past its retention", 4, 4, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOwner(t)
+			chosen := o.view.Followers("a")[0]
+			ref := JournalRef{ID: 7, Origin: "a", Boot: 1}
+			o.Keep(o.now, ref)
+			o.replication.appended(chosen, &Appended{Journal: ref.ID, Next: 2})
+			o.Synced(o.now, ref.ID, 9)
+			o.Checkpoint(o.now, ref.ID, tt.release, nil)
+			o.Effects()
+			o.FramesRead(o.now, ReadFrames{Journal: ref.ID, From: 2, To: chosen}, tt.next, nil)
+			var reads []uint64
+			for _, e := range o.Effects() {
+				if read, is := e.(ReadFrames); is {
+					reads = append(reads, read.From)
+				}
+			}
+			f := o.replication.journals[ref.ID].followers[chosen]
+			if follows := !f.released && f.next == tt.next && slices.Equal(reads, []uint64{tt.next}); follows != tt.follows || f.released == tt.follows {
+				t.Errorf("the follower is at %d, released %t, and %v is read on", f.next, f.released, reads)
+			}
+		})
+	}
+}
+
+// TestReadThatFailsIsNotTriedAtOnce: the next tick does.
+func TestReadThatFailsIsNotTriedAtOnce(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	chosen := o.view.Followers("a")[0]
+	ref := JournalRef{ID: 7, Origin: "a", Boot: 1}
+	o.Keep(o.now, ref)
+	o.replication.appended(chosen, &Appended{Journal: ref.ID, Next: 1})
+	o.Synced(o.now, ref.ID, 9)
+	o.Effects()
+	read := func() (n int) {
+		for _, e := range o.Effects() {
+			if _, is := e.(ReadFrames); is {
+				n++
+			}
+		}
+		return n
+	}
+	o.FramesRead(o.now, ReadFrames{Journal: ref.ID, From: 1, To: chosen}, 1, nil)
+	if got := read(); got != 0 {
+		t.Errorf("%d reads after one that gave nothing, want 0", got)
+	}
+	if o.Tick(o.now); read() != 1 {
+		t.Error("the tick after a read that gave nothing does not read")
 	}
 }

@@ -127,25 +127,27 @@ func (v *versions) latest(id engine.SubscriptionID) *engine.Subscription {
 
 // settle reports a change that every member has, or that waited long enough.
 func (v *versions) settle(c *change) {
-	copies := 1
-	for _, waits := range c.waiting {
-		if !waits {
-			copies++
+	var silent []placement.MemberID
+	for _, peer := range sortedKeys(c.waiting) {
+		if c.waiting[peer] {
+			silent = append(silent, peer)
 		}
 	}
-	all := copies == 1+len(c.waiting)
-	if v.changes[c.token] != c || !c.here || (!all && v.member.now.Before(c.deadline)) {
+	if v.changes[c.token] != c || !c.here || (len(silent) > 0 && v.member.now.Before(c.deadline)) {
 		return
 	}
 	delete(v.changes, c.token)
-	v.member.emit(Propagated{Token: c.token, All: all, Copies: copies})
+	v.member.emit(Propagated{Token: c.token, Silent: silent, Copies: 1 + len(c.waiting) - len(silent)})
 }
 
-// receive takes in versions of another member.
+// receive takes in versions of another member. One from a clock that is far ahead is refused, and
+// not acknowledged.
 func (v *versions) receive(from placement.MemberID, m *Versions) {
 	var fresh []*engine.Subscription
+	refused := false
 	for _, version := range m.Versions {
 		if v.member.clock.Witness(engine.Stamp(version.Revision), v.member.now) != nil {
+			refused = true
 			continue
 		}
 		if known := v.latest(version.ID); known == nil || known.Revision < version.Revision {
@@ -153,9 +155,12 @@ func (v *versions) receive(from placement.MemberID, m *Versions) {
 		}
 	}
 	answer := func() {
-		if m.Token != 0 {
+		if m.Token != 0 && !refused {
 			v.member.send(from, &VersionsStored{Token: m.Token})
 		}
+	}
+	if refused {
+		v.member.emit(ClockAhead{From: from})
 	}
 	if len(fresh) == 0 {
 		answer()

@@ -150,7 +150,7 @@ func (c *clustered) protocolCopies() []protocol.Copy {
 			Journal: protocol.JournalRef{
 				ID: held.Journal, Origin: placement.MemberID(held.Origin), Boot: held.Boot, Lane: held.Lane,
 			},
-			Base: held.First, Next: held.Next, Release: held.Release, State: held.Account,
+			Base: held.Begun, Next: held.Next, Release: held.Release, State: held.Account,
 		}
 	}
 	return copies

@@ -15,19 +15,33 @@ type clusterDisk struct{ *clustered }
 
 // ReadFrames implements cluster.Disk.
 func (d clusterDisk) ReadFrames(id engine.JournalID, from uint64, limit int) ([]byte, uint64, error) {
-	if journal := d.member.journals.byID(id); journal != nil {
-		return journal.ReadFrames(from, limit)
+	journal := d.member.journals.byID(id)
+	if journal == nil {
+		held, err := d.copies.Journal(id)
+		if err != nil {
+			return nil, from, err
+		}
+		journal = held.Journal
 	}
-	journal, err := d.copies.Journal(id)
-	if err != nil {
-		return nil, from, err
+	frames, next, err := journal.ReadFrames(from, limit)
+	if missing, is := missingIn(err); is {
+		return nil, missing.Next, nil
 	}
-	return journal.ReadFrames(from, limit)
+	return frames, next, err
+}
+
+// Examine implements cluster.Disk.
+func (d clusterDisk) Examine(id engine.JournalID, from uint64) (damage uint64, err error) {
+	return d.copies.Examine(id, from)
 }
 
 // WriteCopy implements cluster.Disk.
 func (d clusterDisk) WriteCopy(w protocol.WriteReplica, done func()) error {
-	if !w.Begin {
+	switch {
+	case w.Begin:
+	case len(w.Frames) == 0:
+		return d.copies.Skip(w.Journal.ID, w.First, w.Next, done)
+	default:
 		return d.copies.Append(w.Journal.ID, w.First, w.Frames, done)
 	}
 	of := storage.CopyOf{Journal: w.Journal.ID, Origin: string(w.Journal.Origin), Boot: w.Journal.Boot, Lane: w.Journal.Lane}
