@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -187,7 +188,7 @@ func (x *crossingTrial) finish() error {
 	var sum engine.StatsView
 	undischarged := uint64(0)
 	for _, side := range x.sides {
-		stats := side.life.system.Stats()
+		stats := side.life.system.Stats(context.Background())
 		sum.Accepted += stats.Accepted
 		sum.Matched += stats.Matched
 		sum.Pending += stats.Pending

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"sync/atomic"
 
 	"pannier/engine"
@@ -139,7 +140,7 @@ func (s *System) restoreTotals(marks []engine.Watermark, dead int64) {
 
 // Undischarged counts what this member's journals wait for, and the attempts under way.
 func (s *System) Undischarged() uint64 {
-	pending := s.Stats().Pending
+	pending := s.totalsHere().Pending
 	return pending - min(pending, uint64(s.RetryRecords())) + uint64(max(0, s.totals.out.Load())) //nolint:gosec // not negative
 }
 
@@ -155,7 +156,9 @@ func (s *System) Ended() (dead, discarded int64) {
 }
 
 // Stats implements engine.Deliveries.
-func (s *System) Stats() engine.StatsView {
+func (s *System) Stats(context.Context) engine.StatsView { return s.totalsHere() }
+
+func (s *System) totalsHere() engine.StatsView {
 	dead, discarded := s.Ended()
 	view := engine.StatsView{Dead: uint64(max(0, dead))}
 	for _, lane := range s.lanes.all() {

@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -30,7 +31,7 @@ func TestTotalsSurviveCrashes(t *testing.T) {
 				pass(90 * time.Millisecond) // some of it before a watermark, some after
 			}
 			settle()
-			stats := l.system.Stats()
+			stats := l.system.Stats(context.Background())
 			// Boot b has b+2 subscriptions and 10 events: 20 + 30 + …
 			if want := uint64((boot + 1) * 10); stats.Accepted != want || accepted != want {
 				t.Fatalf("boot %d: accepted = %d, want %d", boot, stats.Accepted, want)
@@ -75,7 +76,7 @@ func TestTotalsAddUpAfterACrash(t *testing.T) {
 		if got := w.count(quick, "t0"); got != 1 {
 			t.Errorf("t0 reached the quick endpoint %d times, want once, though it still waited for the slow one", got)
 		}
-		stats := l.system.Stats()
+		stats := l.system.Stats(context.Background())
 		if stats.Matched != 183 || stats.Delivered != 122 || stats.Pending != 61 || stats.Dead != 0 {
 			t.Errorf("after a crash: %+v, want 183 matched, 122 delivered, 61 pending", stats)
 		}
@@ -83,13 +84,13 @@ func TestTotalsAddUpAfterACrash(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(time.Minute)
-		stats = l.system.Stats()
+		stats = l.system.Stats(context.Background())
 		if stats.Matched != 183 || stats.Delivered != 122 || stats.Pending != 0 || stats.Dead != 0 {
 			t.Errorf("after a deletion: %+v, want 183 matched, 122 delivered, none pending", stats)
 		}
 		l.stop()
 		l = w.boot()
-		if again := l.system.Stats(); again != stats {
+		if again := l.system.Stats(context.Background()); again != stats {
 			t.Errorf("after a restart: %+v, want %+v", again, stats)
 		}
 		l.stop()
@@ -122,7 +123,7 @@ func TestTotalsSurviveTheRemovalOfALane(t *testing.T) {
 		l.kill()
 		w.crashAfter = nil
 		l = w.boot()
-		if got := l.system.Stats(); got.Accepted != 5 || got.Matched != 5 || got.Delivered != 5 {
+		if got := l.system.Stats(context.Background()); got.Accepted != 5 || got.Matched != 5 || got.Delivered != 5 {
 			t.Errorf("stats = %+v, want 5 accepted, matched and delivered", got)
 		}
 		l.stop()

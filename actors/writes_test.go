@@ -124,7 +124,7 @@ func TestManyLargeDeliveriesDieAtOnce(t *testing.T) {
 		if err != nil || len(dead) != events {
 			t.Errorf("%d dead letters, %v, want %d", len(dead), err, events)
 		}
-		if stats := l.system.Stats(); stats.Pending != 0 {
+		if stats := l.system.Stats(context.Background()); stats.Pending != 0 {
 			t.Errorf("stats = %+v, want nothing pending", stats)
 		}
 		l.stop()

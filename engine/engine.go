@@ -3,6 +3,7 @@ package engine
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,6 +28,7 @@ type Engine struct {
 	replays  *replays
 	unready  func() error
 	warnings func() []string
+	stopping atomic.Bool
 	cluster  Members
 }
 

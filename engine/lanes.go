@@ -69,17 +69,26 @@ type Deliveries interface {
 	// Insert adds a retry record, due at once, and the writes that belong to it; it returns
 	// when they are durable. Errors: conflict (the delivery is under way).
 	Insert(ctx context.Context, record RetryRecord, with []Write) error
-	// Look describes a subscription's deliveries.
+	// Look describes a subscription's deliveries. In a cluster its owner must answer.
 	Look(ctx context.Context, id SubscriptionID) (SubscriptionWork, error)
-	// Stats gives the totals.
-	Stats() StatsView
+	// Standings tells how subscriptions fare, in the order of ids; in a cluster what all members
+	// that answer (see NoteSilent) know of it.
+	Standings(ctx context.Context, ids []SubscriptionID) ([]Standing, error)
+	// Stats gives the totals; in a cluster those of every member that answers (see NoteSilent).
+	Stats(ctx context.Context) StatsView
+}
+
+// Standing is how a subscription fares.
+type Standing struct {
+	Health      Health
+	Pending     uint64
+	OldestMilli int64 // accept time of the oldest pending delivery; 0: none
 }
 
 // SubscriptionWork is what is in memory of a subscription's deliveries.
 type SubscriptionWork struct {
-	Health      Health
-	Pending     uint64
-	OldestMilli int64 // accept time of the oldest pending delivery; 0: none
+	Standing
+
 	// Attempting are the deliveries under way, with the attempts before this one.
 	Attempting map[EventRef]int
 	// Mailbox are events that wait in memory.
@@ -95,8 +104,8 @@ func (w *SubscriptionWork) NoteOldest(key DeliveryKey) { w.NoteOldestMilli(key.A
 
 // NoteOldestMilli takes the oldest of several pending deliveries into account for
 // OldestMilli; 0 is none.
-func (w *SubscriptionWork) NoteOldestMilli(milli int64) {
-	if milli != 0 && (w.OldestMilli == 0 || milli < w.OldestMilli) {
-		w.OldestMilli = milli
+func (s *Standing) NoteOldestMilli(milli int64) {
+	if milli != 0 && (s.OldestMilli == 0 || milli < s.OldestMilli) {
+		s.OldestMilli = milli
 	}
 }

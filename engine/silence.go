@@ -7,7 +7,7 @@ import (
 )
 
 // silence notes the members of a cluster that did not answer while a request was: what they keep
-// is missing from its result, and the result says so.
+// is missing from its result, or what it changed has not come to them, and the result says so.
 type silence struct {
 	mu      sync.Mutex
 	members []string

@@ -88,11 +88,15 @@ func (e *Engine) view(ctx context.Context, version *Subscription) (SubscriptionV
 	if err != nil {
 		return SubscriptionView{}, err
 	}
-	view := SubscriptionView{Subscription: version, Owner: e.owner(version.ID), State: work.Health, Pending: work.Pending}
-	if work.OldestMilli > 0 && work.Pending > 0 {
-		view.OldestPendingAt = time.UnixMilli(work.OldestMilli)
+	return e.viewOf(version, work.Standing), nil
+}
+
+func (e *Engine) viewOf(version *Subscription, s Standing) SubscriptionView {
+	view := SubscriptionView{Subscription: version, Owner: e.owner(version.ID), State: s.Health, Pending: s.Pending}
+	if s.OldestMilli > 0 && s.Pending > 0 {
+		view.OldestPendingAt = time.UnixMilli(s.OldestMilli)
 	}
-	return view, nil
+	return view
 }
 
 // Subscriptions lists those the caller may know of, in order of creation. Errors: invalid.
@@ -101,24 +105,28 @@ func (e *Engine) Subscriptions(ctx context.Context, caller Caller, page Page) (L
 	if err != nil {
 		return Listed[SubscriptionView]{}, err
 	}
-	start := -1
+	var last *Subscription
 	if page.Cursor != "" {
 		handle, known := e.table.Known(SubscriptionID(after.id))
 		if !known {
 			return Listed[SubscriptionView]{}, Invalid("cursor", "is not from this list")
 		}
-		start = int(handle)
+		last = e.table.Latest(handle)
 	}
-	found, next := e.table.List(start, page.Limit, func(s *Subscription) bool { return caller.Sees(s.Tenant) })
-	listed := Listed[SubscriptionView]{Items: make([]SubscriptionView, 0, len(found))}
-	for _, version := range found {
-		view, err := e.view(ctx, version)
-		if err != nil {
-			return listed, err
-		}
-		listed.Items = append(listed.Items, view)
+	found, more := e.table.List(last, page.Limit, func(s *Subscription) bool { return caller.Sees(s.Tenant) })
+	ids := make([]SubscriptionID, len(found))
+	for n, version := range found {
+		ids[n] = version.ID
 	}
-	if next >= 0 {
+	standings, err := e.deliveries.Standings(ctx, ids)
+	listed := Listed[SubscriptionView]{Items: make([]SubscriptionView, len(found))}
+	if err != nil {
+		return listed, err
+	}
+	for n, version := range found {
+		listed.Items[n] = e.viewOf(version, standings[n])
+	}
+	if more {
 		listed.Next = position{id: string(found[len(found)-1].ID)}.cursor("subscriptions")
 	}
 	return listed, nil

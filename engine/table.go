@@ -217,21 +217,28 @@ func (t *Table) Known(id SubscriptionID) (Handle, bool) {
 	return handle, known
 }
 
-// List gives up to limit subscriptions after a handle, in order of creation, that keep
-// wants; next is the handle to go on after.
-func (t *Table) List(after, limit int, keep func(*Subscription) bool) (page []*Subscription, next int) {
+// List gives up to limit subscriptions after one (nil: from the first), in order of creation, that
+// keep wants, and tells whether there are more. The order is the same on every member of a
+// cluster and in every life of one, which handles are not.
+func (t *Table) List(after *Subscription, limit int, keep func(*Subscription) bool) (page []*Subscription, more bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	for i := after + 1; i < len(t.latest); i++ {
-		if v := t.latest[i]; !v.Deleted && keep(v) {
-			if len(page) == limit {
-				return page, next
-			}
-			page = append(page, v)
-			next = i
+	for _, v := range t.latest {
+		if v.Deleted || (after != nil && compareCreation(v, after) <= 0) || !keep(v) {
+			continue
 		}
+		if len(page) > limit && compareCreation(v, page[limit]) > 0 {
+			continue // handles are mostly in order: few others come here
+		}
+		at, _ := slices.BinarySearchFunc(page, v, compareCreation)
+		page = slices.Insert(page, at, v)
+		page = page[:min(len(page), limit+1)]
 	}
-	return page, -1
+	return page[:min(len(page), limit)], len(page) > limit
+}
+
+func compareCreation(a, b *Subscription) int {
+	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
 }
 
 // Forget drops the superseded versions that no event of revision `oldest` or later was

@@ -1,8 +1,10 @@
 package engine_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -67,4 +69,42 @@ func ids(table *engine.Table, event *engine.Event) (ids []engine.SubscriptionID)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
+}
+
+// TestListIsInOrderOfCreation: page after page gives every subscription that is wanted once, in the
+// same order whatever the order in which the versions came.
+func TestListIsInOrderOfCreation(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var versions, want []*engine.Subscription
+		at := time.Unix(1_700_000_000, 0)
+		for n := range rapid.IntRange(0, 30).Draw(t, "subscriptions") {
+			at = at.Add(time.Duration(rapid.IntRange(0, 1).Draw(t, "later")) * time.Millisecond)
+			v := &engine.Subscription{
+				ID: engine.SubscriptionID(fmt.Sprintf("sub_%02d", n)), CreatedAt: at, Revision: uint64(n + 1),
+				Deleted: rapid.IntRange(0, 4).Draw(t, "deleted") == 0, Enabled: rapid.Bool().Draw(t, "enabled"),
+			}
+			versions = append(versions, v)
+			if v.Enabled && !v.Deleted {
+				want = append(want, v)
+			}
+		}
+		wanted := func(v *engine.Subscription) bool { return v.Enabled }
+		limit := rapid.IntRange(1, 9).Draw(t, "limit")
+		var got []*engine.Subscription
+		var last *engine.Subscription
+		for more := true; more; { // every page may come from another member
+			var page []*engine.Subscription
+			page, more = engine.NewTable(rapid.Permutation(versions).Draw(t, "order")).List(last, limit, wanted)
+			if got = append(got, page...); more && len(page) != limit {
+				t.Fatalf("a page of %d is followed by more, want %d", len(page), limit)
+			}
+			if len(page) > 0 {
+				last = page[len(page)-1]
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("listed %v, want %v", got, want)
+		}
+	})
 }

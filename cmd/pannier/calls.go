@@ -21,6 +21,7 @@ const (
 	callStats      = "stats"
 	callLanes      = "lanes"
 	callLook       = "look"
+	callStandings  = "standings"
 	callJournals   = "journals"
 	callRead       = "read"
 	callSeek       = "seek"
@@ -84,9 +85,9 @@ type (
 // calls are what this member answers.
 func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, error) {
 	return map[string]func(context.Context, []byte) ([]byte, error){
-		callStats: answering(func(context.Context, all) (memberTotals, error) {
+		callStats: answering(func(ctx context.Context, _ all) (memberTotals, error) {
 			dead, discarded := c.member.system.Ended()
-			return memberTotals{c.member.system.Stats(), dead, discarded, c.node.UnderReplicated(), c.node.Lag()}, nil
+			return memberTotals{c.member.system.Stats(ctx), dead, discarded, c.node.UnderReplicated(), c.node.Lag()}, nil
 		}),
 		callLanes: answering(func(ctx context.Context, _ all) ([]engine.LaneView, error) {
 			return c.member.system.Views(ctx), nil
@@ -94,8 +95,9 @@ func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, er
 		callLook: answering(func(ctx context.Context, id engine.SubscriptionID) (engine.SubscriptionWork, error) {
 			return c.member.system.Look(ctx, id)
 		}),
-		callJournals: answering(func(context.Context, all) ([]journalAt, error) { return c.keptJournals(), nil }),
-		callRead:     answering(func(_ context.Context, r readRequest) (readAnswer, error) { return c.readFor(r) }),
+		callStandings: answering(c.standingsHere),
+		callJournals:  answering(func(context.Context, all) ([]journalAt, error) { return c.keptJournals(), nil }),
+		callRead:      answering(func(_ context.Context, r readRequest) (readAnswer, error) { return c.readFor(r) }),
 		callSeek: answering(func(_ context.Context, r seekRequest) (uint64, error) {
 			journal, err := c.kept(r.Journal)
 			if err != nil {

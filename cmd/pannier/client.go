@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"pannier/engine"
+	"pannier/engine/api"
 )
 
 const (
@@ -31,6 +32,8 @@ type client struct {
 	server string // without a slash at the end
 	key    string
 	http   *http.Client
+	// warnings, if set, is told of answers that lack something.
+	warnings io.Writer
 }
 
 // newClient builds a client for server; key is "" in development mode. Redirects are not
@@ -55,7 +58,11 @@ func clientFromEnvironment() (*client, error) {
 	if server == "" {
 		server = defaultServer
 	}
-	return newClient(server, os.Getenv("PANNIER_API_KEY"))
+	c, err := newClient(server, os.Getenv("PANNIER_API_KEY"))
+	if err == nil {
+		c.warnings = os.Stderr
+	}
+	return c, err
 }
 
 // call is one request to the API.
@@ -101,6 +108,9 @@ func (c *client) do(ctx context.Context, r call) ([]byte, error) {
 	}
 	if len(body) > maxAnswerBytes {
 		return nil, fmt.Errorf("the answer is over %d MiB, ask for a smaller --limit", maxAnswerBytes>>20)
+	}
+	if silent := response.Header.Get(api.SilentHeader); silent != "" && c.warnings != nil {
+		_, _ = fmt.Fprintf(c.warnings, "pannier: without an answer from %s: what only they know is missing\n", silent)
 	}
 	if response.StatusCode < 200 || response.StatusCode > 299 {
 		return nil, parseProblem(response.StatusCode, response.Header.Get("Content-Type"), body)

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // clusterKeyBytes is the length of a cluster key.
@@ -22,7 +26,8 @@ type clusterMembers struct {
 }
 
 type clusterAnswer struct {
-	Members []memberRow `json:"members"`
+	UnderReplicated int         `json:"under_replicated"`
+	Members         []memberRow `json:"members"`
 }
 
 type memberRow struct {
@@ -31,15 +36,34 @@ type memberRow struct {
 	State              string `json:"state"`
 	StartedAt          string `json:"started_at"`
 	OwnedShards        int    `json:"owned_shards"`
+	Replicas           int    `json:"replicas"`
 	OwnedSubscriptions int    `json:"owned_subscriptions"`
 	Backlog            uint64 `json:"backlog"`
+	// Lag are the records that each of its followers has yet to copy.
+	Lag    map[string]uint64 `json:"lag"`
+	Silent bool              `json:"silent"`
 }
 
 func (m memberRow) cells() []string {
-	return []string{
-		m.ID, m.Address, m.State, strconv.Itoa(m.OwnedShards), strconv.Itoa(m.OwnedSubscriptions),
-		strconv.FormatUint(m.Backlog, 10), m.StartedAt,
+	backlog, lag := strconv.FormatUint(m.Backlog, 10), m.lag()
+	if m.Silent {
+		backlog, lag = "no answer", ""
 	}
+	return []string{
+		m.ID, m.Address, m.State, strconv.Itoa(m.OwnedShards), strconv.Itoa(m.Replicas), strconv.Itoa(m.OwnedSubscriptions),
+		backlog, lag, m.StartedAt,
+	}
+}
+
+// lag names the followers that are behind.
+func (m memberRow) lag() string {
+	var behind []string
+	for _, follower := range slices.Sorted(maps.Keys(m.Lag)) {
+		if n := m.Lag[follower]; n > 0 {
+			behind = append(behind, follower+":"+strconv.FormatUint(n, 10))
+		}
+	}
+	return cmp.Or(strings.Join(behind, ","), "0")
 }
 
 // Run prints the members.
@@ -56,8 +80,11 @@ func (m *clusterMembers) Run(ctx context.Context, c console) error {
 	if err := decodeAnswer(body, &answer); err != nil {
 		return err
 	}
-	head := []string{"ID", "ADDRESS", "STATE", "SHARDS", "SUBSCRIPTIONS", "BACKLOG", "STARTED"}
+	head := []string{"ID", "ADDRESS", "STATE", "SHARDS", "REPLICAS", "SUBSCRIPTIONS", "BACKLOG", "LAG", "STARTED"}
 	printPage(c, m.outputFlags, body, answer.Members, head)
+	if n := answer.UnderReplicated; n > 0 {
+		c.note(strconv.Itoa(n) + " shards and journals have fewer copies than asked for")
+	}
 	return nil
 }
 

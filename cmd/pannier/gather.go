@@ -87,6 +87,49 @@ func (c *clustered) insertHere(ctx context.Context, r insertRequest) (all, error
 	return true, c.member.system.Insert(ctx, r.Record, with)
 }
 
+// Standings implements engine.Deliveries: the owner's word on the health, or this member's where the
+// owner does not answer, and what all have pending.
+func (g gathered) Standings(ctx context.Context, ids []engine.SubscriptionID) ([]engine.Standing, error) {
+	standings, err := g.System.Standings(ctx, ids)
+	if err != nil || len(ids) == 0 {
+		return standings, err
+	}
+	self := placement.MemberID(g.cluster.member.folder.Member())
+	answers, _ := askAll[[]engine.Standing](ctx, g.cluster, callStandings, ids)
+	for member, theirs := range answers {
+		if member == self || len(theirs) != len(ids) {
+			continue
+		}
+		for n, id := range ids {
+			if g.cluster.Owner(id) == string(member) {
+				standings[n].Health = theirs[n].Health
+			}
+			standings[n].Pending += theirs[n].Pending
+			standings[n].NoteOldestMilli(theirs[n].OldestMilli)
+		}
+	}
+	return standings, nil
+}
+
+// standingsHere answers callStandings. Subscriptions that are not known here yet have nothing.
+func (c *clustered) standingsHere(ctx context.Context, ids []engine.SubscriptionID) ([]engine.Standing, error) {
+	if len(ids) > engine.MaxPageSize {
+		return nil, engine.Errorf(engine.CodeInvalid, "at most %d subscriptions may be asked for at once", engine.MaxPageSize)
+	}
+	standings := make([]engine.Standing, len(ids))
+	for n, id := range ids {
+		if _, known := c.member.table.Known(id); !known {
+			continue
+		}
+		work, err := c.member.system.Look(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		standings[n] = work.Standing
+	}
+	return standings, nil
+}
+
 // addWork adds what a keeper has of a subscription that another member owns.
 func addWork(work *engine.SubscriptionWork, theirs engine.SubscriptionWork) {
 	work.Pending += theirs.Pending
@@ -136,8 +179,8 @@ func addLane(a, b engine.LaneView) engine.LaneView {
 }
 
 // Stats implements engine.Deliveries: the totals of every member that answers.
-func (g gathered) Stats() (sum engine.StatsView) {
-	answers, _ := askAll[memberTotals](context.Background(), g.cluster, callStats, all(true))
+func (g gathered) Stats(ctx context.Context) (sum engine.StatsView) {
+	answers, _ := askAll[memberTotals](ctx, g.cluster, callStats, all(true))
 	var dead, discarded int64
 	for _, totals := range answers {
 		sum.Accepted += totals.Stats.Accepted

@@ -101,5 +101,5 @@ func (m *member) observe(ctx context.Context, names *memberMetrics, to metric.Ob
 	}
 	to.ObserveInt64(o.records, m.system.RetryRecords())
 	to.ObserveInt64(o.circuits, int64(m.system.OpenCircuits()))
-	to.ObserveInt64(o.kept, int64(m.system.Stats().Dead)) //nolint:gosec // far below 2^63
+	to.ObserveInt64(o.kept, int64(m.system.Stats(ctx).Dead)) //nolint:gosec // far below 2^63
 }

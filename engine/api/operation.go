@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -19,6 +20,10 @@ type exchange struct {
 }
 
 type exchangeKey struct{}
+
+// SilentHeader names the members of a cluster that did not answer, in every answer that lacks what
+// they know or that they have not heard of.
+const SilentHeader = "Pannier-Silent-Members"
 
 func exchangeOf(ctx context.Context) *exchange {
 	return ctx.Value(exchangeKey{}).(*exchange) //nolint:forcetypeassert // admission set it
@@ -45,6 +50,9 @@ func handle[I, O any](s *Server, op huma.Operation, who access,
 		x := exchangeOf(ctx)
 		ctx = engine.WithSilence(ctx)
 		out, err := do(ctx, x.caller, in)
+		if silent := engine.SilentMembers(ctx); len(silent) > 0 {
+			x.writer.Header().Set(SilentHeader, strings.Join(silent, ", "))
+		}
 		if err != nil {
 			return nil, s.problem(ctx, x.request.URL.Path, err)
 		}

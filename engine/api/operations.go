@@ -55,6 +55,8 @@ type StatsAnswer struct {
 	Pending    uint64 `json:"pending"`
 	Waiting    uint64 `json:"waiting" doc:"Pending without an attempt under way."`
 	Attempting uint64 `json:"attempting"`
+	// SilentMembers is not there where everybody answered.
+	SilentMembers []string `json:"silent_members,omitempty" doc:"Members of the cluster that did not answer: what they count is missing."`
 }
 
 func (s *Server) addOperations() {
@@ -97,6 +99,9 @@ func (s *Server) lanes(ctx context.Context, _ engine.Caller, _ *nothing) (*listA
 }
 
 func (s *Server) stats(ctx context.Context, _ engine.Caller, _ *nothing) (*struct{ Body StatsAnswer }, error) {
-	view := s.engine.Stats(ctx)
-	return &struct{ Body StatsAnswer }{StatsAnswer(view)}, nil
+	v := s.engine.Stats(ctx)
+	return &struct{ Body StatsAnswer }{StatsAnswer{
+		Accepted: v.Accepted, Matched: v.Matched, Delivered: v.Delivered, Retried: v.Retried, Dead: v.Dead,
+		Pending: v.Pending, Waiting: v.Waiting, Attempting: v.Attempting, SilentMembers: engine.SilentMembers(ctx),
+	}}, nil
 }

@@ -209,3 +209,25 @@ func TestAcceptIsNotNegotiated(t *testing.T) {
 		problemOf(t, ask(t, s, "GET", "/v1/events/evt_2", "admin-key", "", "Accept", accept))
 	}
 }
+
+// TestSilentMembersAreNamed in the answer that lacks what they know.
+func TestSilentMembersAreNamed(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		silent       []string
+		header, body string
+	}{
+		{nil, "", ""},
+		{[]string{"mem_b", "mem_a", "mem_b"}, "mem_a, mem_b", `"silent_members":["mem_a","mem_b"]`},
+	} {
+		engine := newTwin()
+		engine.silent = tt.silent
+		w := ask(t, newServer(engine), "GET", "/v1/stats", "admin-key", "")
+		if got := w.Header().Get(api.SilentHeader); w.Code != 200 || got != tt.header {
+			t.Errorf("%d, header %q; want 200, %q", w.Code, got, tt.header)
+		}
+		if got := w.Body.String(); !strings.Contains(got, tt.body) || strings.Contains(got, "silent") != (tt.body != "") {
+			t.Errorf("body %s, want %q in it", got, tt.body)
+		}
+	}
+}

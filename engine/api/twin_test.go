@@ -34,6 +34,7 @@ type twin struct {
 	window        engine.Window
 	ready         engine.Readiness
 	fail          error // of every call, when set
+	silent        []string
 }
 
 var now = time.Date(2026, 5, 12, 7, 41, 20, 512_000_000, time.UTC)
@@ -334,6 +335,9 @@ func (t *twin) Lanes(context.Context) []engine.LaneView {
 	return []engine.LaneView{{Name: "shared", EventsPerSecond: 1.5, OldestAge: 250 * time.Millisecond, Retention: 72 * time.Hour}}
 }
 
-func (t *twin) Stats(context.Context) engine.StatsView {
+func (t *twin) Stats(ctx context.Context) engine.StatsView {
+	for _, member := range t.silent {
+		engine.NoteSilent(ctx, member)
+	}
 	return engine.StatsView{Accepted: 4, Pending: 1}
 }
