@@ -41,10 +41,12 @@ type attemptJob struct {
 
 // attemptEnded comes back to the subscription actor.
 type attemptEnded struct {
-	key    engine.DeliveryKey
-	event  *engine.Event
-	result engine.Result
-	over   bool // it was not made: its retry record is gone
+	key     engine.DeliveryKey
+	number  int
+	started time.Time
+	event   *engine.Event
+	result  engine.Result
+	over    bool // it was not made: its retry record is gone
 }
 
 func newAttempts(s *System) *attempts {
@@ -138,7 +140,10 @@ func (p *attempts) run(job attemptJob) engine.Outcome {
 }
 
 func (p *attempts) attempt(job attemptJob) attemptEnded {
-	end := attemptEnded{key: job.attempt.Key, event: job.attempt.Event, result: engine.Result{Outcome: engine.OutcomeInterrupted}}
+	end := attemptEnded{
+		key: job.attempt.Key, number: job.attempt.Number, started: p.system.clock(),
+		event: job.attempt.Event, result: engine.Result{Outcome: engine.OutcomeInterrupted},
+	}
 	version := p.system.table.Latest(job.entry.handle)
 	if p.ctx.Err() != nil || version.Deleted {
 		return end // no attempt starts after the deletion was answered
@@ -163,6 +168,13 @@ func (p *attempts) inLane(lane *ingress) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return lane.attempting
+}
+
+// idle tells that no attempt is under way.
+func (p *attempts) idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running == 0
 }
 
 // interrupt cuts off what is under way and waits for the workers.

@@ -45,13 +45,13 @@ func (s *System) Look(ctx context.Context, id engine.SubscriptionID) (engine.Sub
 	}
 	e := s.registry.find(handle)
 	if e == nil {
-		return engine.SubscriptionWork{Health: s.restingHealth(handle, nil)}, nil
+		return engine.SubscriptionWork{Standing: engine.Standing{Health: s.restingHealth(handle, nil)}}, nil
 	}
 	// The mailboxes come before the attempts: an event that moves on meanwhile is seen twice
 	// and not taken for delivered.
 	var work engine.SubscriptionWork
 	e.describe(&work)
-	flying := engine.SubscriptionWork{Health: s.restingHealth(handle, e)}
+	flying := engine.SubscriptionWork{Standing: engine.Standing{Health: s.restingHealth(handle, e)}}
 	if e.isAwake() {
 		answer := make(chan engine.SubscriptionWork, 1)
 		e.send(look{answer: answer})
@@ -69,6 +69,19 @@ func (s *System) Look(ctx context.Context, id engine.SubscriptionID) (engine.Sub
 	work.NoteOldestMilli(flying.OldestMilli)
 	e.noteOldestBehind(&work)
 	return work, nil
+}
+
+// Standings implements engine.Deliveries.
+func (s *System) Standings(ctx context.Context, ids []engine.SubscriptionID) ([]engine.Standing, error) {
+	standings := make([]engine.Standing, len(ids))
+	for n, id := range ids {
+		work, err := s.Look(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		standings[n] = work.Standing
+	}
+	return standings, nil
 }
 
 // noteOldestRecord takes retry records that are not in memory into account for OldestMilli.
@@ -258,9 +271,10 @@ func (s *System) Stop(ctx context.Context) {
 			e.send(stopWork{})
 		}
 	}
-	s.waitFor(ctx, drainFor, func() bool { return s.totals.flights.Load() <= 0 })
+	s.waitFor(ctx, drainFor, func() bool { return s.totals.flights.Load() <= 0 && s.attempts.idle() })
 	s.attempts.interrupt()
 	s.waitFor(ctx, interruptFor, func() bool { return s.totals.flights.Load() <= 0 })
+	s.hearAll(ctx)       // attempts for subscriptions that have another owner now
 	_ = s.writeAndWait() // behind every write of the actors
 	s.hearAll(ctx)
 	s.settleLanes(ctx)

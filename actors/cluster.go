@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"pannier/engine"
+	"pannier/engine/delivery"
 )
 
 // In a cluster each subscription has one owner, which makes its attempts, and each journal one
@@ -16,7 +17,8 @@ import (
 //	            └──── discharged ───┴──────────── Settled ◄────────── Discharged ───────────┘
 
 // leaveAfter is how long the attempts of a subscription that has another owner may go on before
-// they become retry records, which that owner makes.
+// they become retry records, which that owner makes unless it hears that they were successful: events
+// that this member accepts meanwhile wait for the end of its own attempts.
 const leaveAfter = time.Second
 
 // leaving is the end of an actor whose subscription has another owner.
@@ -250,6 +252,26 @@ func (a *subscriptionActor) leave(now time.Time) (wake time.Time) {
 		a.entry.retire()
 	}
 	return time.Time{}
+}
+
+// endedAfter takes in the end of an attempt of the time before the subscription had another owner,
+// who has its retry record and does not make it before this one has certainly ended: success takes
+// the record away.
+func (a *subscriptionActor) endedAfter(m attemptEnded) {
+	if m.result.Outcome != engine.OutcomeSuccess {
+		return
+	}
+	a.system.note(delivery.End{
+		Attempt: engine.Attempt{
+			Subscription: a.entry.id, Key: m.key, Number: m.number, StartedAt: m.started, Duration: a.system.clock().Sub(m.started),
+			Outcome: m.result.Outcome, Status: m.result.Status, Excerpt: m.result.Excerpt, TraceID: m.result.TraceID,
+		},
+		Event: m.event, Decision: engine.Decision{Kind: engine.Delivered}, First: m.number == 1,
+	})
+	a.pending++
+	a.system.write([]engine.Write{engine.DropRetryRecord{Subscription: a.entry.id, Key: m.key}}, func() {
+		a.entry.send(committed{})
+	})
 }
 
 // parkWake has the next actor started although nothing else is parked for it.

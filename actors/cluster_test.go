@@ -149,7 +149,7 @@ func TestWordOfARecordBehindItsEnd(t *testing.T) {
 		if got := len(d.sides[1].world.attempts()); got != 2 {
 			t.Errorf("%d attempts, want one for each event", got)
 		}
-		if got, want := d.sides[1].life.system.Stats(), (engine.StatsView{Accepted: 1, Matched: 1, Delivered: 1}); got != want {
+		if got, want := d.sides[1].life.system.Stats(context.Background()), (engine.StatsView{Accepted: 1, Matched: 1, Delivered: 1}); got != want {
 			t.Errorf("totals = %+v, want %+v", got, want)
 		}
 		d.stop()
@@ -328,4 +328,35 @@ func TestDiskNearlyFull(t *testing.T) {
 		d.wantOnce(id, []string{"elsewhere", "refused"})
 		d.stop()
 	})
+}
+
+// TestAttemptsUnderWayEndWhereTheyBegan: a subscription gets another owner while attempts of it are
+// under way. They are not made again however long they take, and new events do not wait for them.
+func TestAttemptsUnderWayEndWhereTheyBegan(t *testing.T) {
+	t.Parallel()
+	for _, takes := range []time.Duration{500 * time.Millisecond, 2 * time.Second, 29 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDuo(t)
+			id := d.subscribe(0, nil)
+			d.sides[0].world.answer(func(p pair, n int) engine.Result {
+				time.Sleep(takes)
+				return succeeding(p, n)
+			})
+			before := []string{"before-1", "before-2"}
+			d.sides[0].life.publish("trip.created", before...)
+			time.Sleep(200 * time.Millisecond)
+			d.give(id, 1)
+			d.sides[0].life.publish("trip.created", "after")
+			time.Sleep(1500 * time.Millisecond)
+			d.wantOnce(id, []string{"after"})
+			time.Sleep(2 * time.Minute)
+			d.wantOnce(id, append(before, "after"))
+			for _, side := range d.sides {
+				if records := side.life.system.RetryRecords(); records != 0 {
+					t.Errorf("attempts of %s: a member has %d retry records at the end", takes, records)
+				}
+			}
+			d.stop()
+		})
+	}
 }

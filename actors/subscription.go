@@ -96,9 +96,12 @@ func (a *subscriptionActor) Receive(ctx actor.Context) {
 	case wakeUp:
 		a.entry.heard()
 	case attemptEnded:
-		if m.over {
+		switch {
+		case m.over:
 			a.machine.Over(m.key)
-		} else {
+		case a.machine.Forwards():
+			a.endedAfter(m)
+		default:
 			a.machine.Ended(m.key, m.event, m.result, a.system.clock())
 		}
 	case committed:
@@ -391,7 +394,7 @@ func (a *subscriptionActor) insert(m insert) {
 func (a *subscriptionActor) describe() engine.SubscriptionWork {
 	view := a.machine.View(a.system.clock())
 	work := engine.SubscriptionWork{
-		Health: view.Health, Attempting: make(map[engine.EventRef]int, len(view.InFlight)), Due: view.Due,
+		Standing: engine.Standing{Health: view.Health}, Attempting: make(map[engine.EventRef]int, len(view.InFlight)), Due: view.Due,
 	}
 	if a.machine.Forwards() {
 		work.Mailbox = make(map[engine.EventRef]bool, len(view.InFlight))

@@ -265,7 +265,7 @@ func (c *custody) mayAdopt(copied *replica) bool {
 	if copied.next != copied.synced || copied.unknown {
 		return false // what is being written belongs to it, and damage decides who keeps it
 	}
-	early := m.now.Sub(m.startedAt) < StartGrace && !m.seesAllKnown()
+	early := m.now.Sub(m.startedAt) < StartGrace && !m.metAllKnown()
 	if copied.ref.Origin != m.id && (early || m.versions.behind()) {
 		return false
 	}

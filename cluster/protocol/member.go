@@ -238,14 +238,9 @@ func (m *Member) sees(id placement.MemberID) bool {
 	return s != nil && s.number != 0
 }
 
-// seesAllKnown tells whether every member of earlier lives is seen.
-func (m *Member) seesAllKnown() bool {
-	for _, id := range m.options.Known {
-		if _, seen := m.view.Member(id); !seen {
-			return false
-		}
-	}
-	return true
+// metAllKnown tells whether every member of earlier lives was seen in this one.
+func (m *Member) metAllKnown() bool {
+	return !slices.ContainsFunc(m.options.Known, func(id placement.MemberID) bool { return id != m.id && m.streams[id] == nil })
 }
 
 // peers are the members that are seen, this one excluded.

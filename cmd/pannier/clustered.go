@@ -171,12 +171,17 @@ func (c *clustered) openJournal(lane engine.LaneRecord, synced uint64) (engine.J
 	return c.node.Keep(lane.Name, journal), nil
 }
 
-// drain hands the subscriptions of this member on, and waits until nothing of its journals is
-// undischarged and the others know what it has delivered for them, for as long as a stop may take.
-func (c *clustered) drain(ctx context.Context) {
+// leave hands the subscriptions of this member on. A second time does nothing.
+func (c *clustered) leave() {
 	if err := c.node.Leave(); err != nil {
 		c.logger.Warn("the other members could not be told that this one leaves", "error", err)
 	}
+}
+
+// drain leaves, and waits until nothing of this member's journals is undischarged and the others
+// know what it has delivered for them, for as long as a stop may take.
+func (c *clustered) drain(ctx context.Context) {
+	c.leave()
 	ctx, cancel := context.WithTimeout(ctx, drainFor)
 	defer cancel()
 	poll := time.NewTicker(drainPoll)

@@ -167,10 +167,13 @@ func (s *server) serve(cfg Config, tlsConfig *tls.Config) {
 	}
 }
 
-// Close stops the server: requests end, attempts under way end or become retry records,
-// and the watermarks are written.
+// Close stops the server: it is not ready any more, requests end, attempts under way end or become
+// retry records, and the watermarks are written.
 func (s *server) Close(ctx context.Context) error {
 	var errs []error
+	if len(s.servers) > 0 {
+		s.member.announceStop(ctx)
+	}
 	if len(s.servers) == 0 {
 		for _, listener := range s.listeners {
 			errs = append(errs, listener.Close())

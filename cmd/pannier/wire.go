@@ -219,6 +219,26 @@ func withRetention(lanes []engine.LaneConfig, retention time.Duration) []engine.
 	return result
 }
 
+// stopNotice is how long a member of a cluster that stops still answers: a load balancer that asks
+// /readyz sends requests to others by then.
+const stopNotice = 2 * time.Second
+
+// announceStop tells everybody who asks that the member stops. Others take its subscriptions over
+// from then on.
+func (m *member) announceStop(ctx context.Context) {
+	m.engine.AnnounceStop()
+	if m.cluster == nil {
+		return
+	}
+	m.cluster.leave()
+	notice := time.NewTimer(stopNotice)
+	defer notice.Stop()
+	select {
+	case <-notice.C:
+	case <-ctx.Done():
+	}
+}
+
 // Close stops what was started, in the opposite order.
 func (m *member) Close(ctx context.Context) error {
 	var errs []error

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+)
+
+// TestRetainedEventsOutliveARollingRestart: what was delivered long ago is listed by every member
+// although each was away for a while, and its journals were kept by others.
+func TestRetainedEventsOutliveARollingRestart(t *testing.T) {
+	t.Parallel()
+	c := startTestCluster(t, 3, nil)
+	receiver := newTestReceiver(t, nil)
+	id, _ := c.members[0].subscribe(receiver.URL, subscriptionBody{}, "trip.created")
+	var events []string
+	send := func() {
+		for n := range 30 {
+			if m := c.members[n%3]; m.server != nil {
+				events = append(events, m.send("trip.created", fmt.Sprint(n)))
+			}
+		}
+		receiver.await(len(events))
+	}
+	send()
+	for _, m := range c.members {
+		m.stop()
+		c.awaitActive(2)
+		send()
+		m.start()
+		c.awaitActive(3)
+		send()
+	}
+	slices.Sort(events)
+	for n, m := range c.members {
+		for _, list := range [][]string{{"events"}, {"subscriptions", id, "events"}, {"subscriptions", id, "deliveries"}} {
+			var got []string
+			err := eventually(func() bool {
+				got = m.listed(list...)
+				return slices.Equal(got, events)
+			})
+			if err != nil {
+				t.Errorf("member %d lists %d of %d events under %v", n, len(got), len(events), list)
+			}
+		}
+	}
+}
+
+// listed gives the ids of the events of a list, sorted.
+func (s *testServer) listed(path ...string) (events []string) {
+	s.t.Helper()
+	var listed page[struct {
+		ID      string
+		EventID string `json:"event_id"`
+	}]
+	body, err := s.api.do(s.t.Context(), call{method: http.MethodGet, path: pathOf(path...), query: longestPage()})
+	if err == nil {
+		err = decodeAnswer(body, &listed)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, item := range listed.Data {
+		if item.EventID != "" {
+			item.ID = item.EventID
+		}
+		events = append(events, item.ID)
+	}
+	slices.Sort(events)
+	return events
+}
+
+// TestMemberThatStopsSaysSoFirst: load balancers have the time to send requests elsewhere, and what
+// comes meanwhile is answered.
+func TestMemberThatStopsSaysSoFirst(t *testing.T) {
+	t.Parallel()
+	c := startTestCluster(t, 2, func(cfg *Config) { cfg.Replication = 1 })
+	m := c.members[1]
+	stopped := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		stopped <- m.server.Close(ctx)
+	}()
+	t.Cleanup(func() { m.server = nil }) // it is stopped already
+	err := eventually(func() bool {
+		answer, err := m.api.http.Get(m.api.server + "/readyz")
+		if err != nil {
+			t.Fatalf("the member stopped without a word: %v", err)
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode == http.StatusServiceUnavailable
+	})
+	if err != nil {
+		t.Fatal("/readyz does not say that the member stops")
+	}
+	m.send("trip.created", "1")
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
