@@ -133,6 +133,8 @@ func (n *nemesis) begin(ctx context.Context, a *applied) {
 		n.killed(a, a.targets)
 	case diskLost:
 		n.loseDisk(a)
+	case diskDamaged:
+		n.damageDisk(a)
 	case diskStale:
 		a.begun = n.check(n.group.members[a.targets[0]].copyDisk())
 	case stopped:
@@ -159,7 +161,7 @@ func (n *nemesis) begin(ctx context.Context, a *applied) {
 // finish ends a step; it does not look at any context: what was cut is restored.
 func (n *nemesis) finish(a *applied) {
 	switch a.step.kind {
-	case killOne, killAll, diskLost:
+	case killOne, killAll, diskLost, diskDamaged:
 		targets := slices.Clone(a.targets)
 		n.random.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
 		for _, target := range targets {
@@ -214,6 +216,14 @@ func (n *nemesis) loseDisk(a *applied) {
 	n.check(p.kill())
 	a.real = n.check(p.lose())
 	a.evidence = fmt.Sprintf("member %d killed, its folder removed", p.number)
+}
+
+func (n *nemesis) damageDisk(a *applied) {
+	p := n.group.members[a.targets[0]]
+	n.check(p.kill())
+	spoiled, err := p.spoil(n.random)
+	a.real = n.check(spoiled > 0, err)
+	a.evidence = fmt.Sprintf("member %d killed, %d bytes of its journals spoiled", p.number, spoiled)
 }
 
 // swapDisk is the end of a disk that became stale: the process ends, the older copy takes its

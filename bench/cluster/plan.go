@@ -21,13 +21,15 @@ const (
 	diskLost  kind = "disk lost"  // killed, its folder removed, started empty
 	diskStale kind = "disk stale" // killed, its folder replaced by an older copy, started
 	stopped   kind = "stop"       // SIGSTOP, SIGCONT
-	halves    kind = "halves"     // two parts that do not hear each other
-	oneWay    kind = "one way"    // one does not hear another
-	ring      kind = "ring"       // each hears its neighbours only
-	isolate   kind = "isolate"    // one hears nobody and is heard by nobody
-	swizzle   kind = "swizzle"    // links go one by one, and come back in another order
-	rolling   kind = "rolling restart"
-	scale     kind = "scale" // two join with empty disks, and leave
+	// diskDamaged is a member killed and started again, whose journals have spoiled bytes.
+	diskDamaged kind = "disk damaged"
+	halves      kind = "halves"  // two parts that do not hear each other
+	oneWay      kind = "one way" // one does not hear another
+	ring        kind = "ring"    // each hears its neighbours only
+	isolate     kind = "isolate" // one hears nobody and is heard by nobody
+	swizzle     kind = "swizzle" // links go one by one, and come back in another order
+	rolling     kind = "rolling restart"
+	scale       kind = "scale" // two join with empty disks, and leave
 	// cutLost is a lost disk whose last seconds some of the others, or all, have not heard of.
 	cutLost kind = "cut, disk lost"
 )
@@ -36,7 +38,7 @@ const (
 const extra = 2
 
 // processFaults need no network of their own.
-var processFaults = []kind{killOne, killAll, diskLost, diskStale, stopped, rolling, scale}
+var processFaults = []kind{killOne, killAll, diskLost, diskStale, diskDamaged, stopped, rolling, scale}
 
 // allFaults are what a round may draw.
 var allFaults = append(slices.Clone(processFaults), halves, oneWay, ring, isolate, swizzle, cutLost)
@@ -60,7 +62,9 @@ type step struct {
 func (s *step) end() time.Duration { return s.at + s.length }
 
 // losesDisk tells whether what was on a disk may be gone.
-func (k kind) losesDisk() bool { return k == diskLost || k == diskStale || k == cutLost }
+func (k kind) losesDisk() bool {
+	return k == diskLost || k == diskStale || k == diskDamaged || k == cutLost
+}
 
 // planOptions say what a schedule may hold.
 type planOptions struct {
@@ -190,7 +194,7 @@ func (d *draw) add(k kind, at time.Duration) time.Duration {
 	}
 	order := d.random.Perm(d.members)
 	switch k {
-	case killOne, diskLost, diskStale, stopped:
+	case killOne, diskLost, diskStale, diskDamaged, stopped:
 		s.targets = order[:1]
 	case killAll, rolling:
 		s.targets = order

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -192,6 +194,34 @@ func (p *process) lose() (lost bool, err error) {
 	}
 	return true, nil
 }
+
+// spoil changes a few bytes of every segment of the journals in the data folder.
+func (p *process) spoil(random *rand.Rand) (spoiled int, err error) {
+	for _, pattern := range []string{"journal/*/*", "copies/*/journal/*"} {
+		segments, err := filepath.Glob(filepath.Join(p.dir, pattern))
+		if err != nil {
+			return spoiled, fmt.Errorf("find the segments of member %d: %w", p.number, err)
+		}
+		for _, path := range segments {
+			content, err := os.ReadFile(path) //nolint:gosec // a path in the run's own folder
+			if err != nil {
+				return spoiled, fmt.Errorf("read a segment of member %d: %w", p.number, err)
+			}
+			end := len(bytes.TrimRight(content, "\x00"))
+			for range min(end, spoiledBytes) {
+				content[random.IntN(end)] ^= 0xff
+				spoiled++
+			}
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				return spoiled, fmt.Errorf("spoil a segment of member %d: %w", p.number, err)
+			}
+		}
+	}
+	return spoiled, nil
+}
+
+// spoiledBytes are changed in each segment.
+const spoiledBytes = 5
 
 // copyDisk copies the data folder as a crash would find it: the process stands still meanwhile.
 func (p *process) copyDisk() (copied bool, err error) {

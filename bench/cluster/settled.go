@@ -25,7 +25,7 @@ type span struct{ from, to time.Duration }
 func disruptions(faults []happened) (spans []span) {
 	for _, f := range faults {
 		switch f.kind {
-		case killOne, killAll, diskLost:
+		case killOne, killAll, diskLost, diskDamaged:
 			spans = append(spans, span{f.from, f.from + takenOver}, span{f.to, f.to + takenOver})
 		case diskStale, rolling, scale:
 			spans = append(spans, span{0, forGood})
