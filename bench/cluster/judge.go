@@ -105,19 +105,20 @@ func (r *round) judge(ctx context.Context) (*verdict, error) {
 	}
 	arrivals := arrivalsIn(records)
 	v.duplicates = attribute(arrivals, faults)
-	v.note("are missing of subscriptions that the same member had made before", r.unread(records, faults))
+	v.note("deliveries are missing of subscriptions that the same member had made before", r.unread(records, faults))
+	v.note("events are retained and not listed", r.unlisted(ctx, faults))
 	if r.listed {
-		v.note("are said to be made and nobody got them", r.claimed(ctx, arrivals))
+		v.note("deliveries are said to be made and nobody got them", r.claimed(ctx, arrivals))
 	}
-	v.note("came back after they had ended", cameBack(arrivals, faults, r.again))
+	v.note("deliveries came back after they had ended", cameBack(arrivals, faults, r.again))
 	v.gaps = takeovers(arrivals, faults, r.steadyNames(), r.loaded)
 	return v, nil
 }
 
-// note adds deliveries that are not as they must be to the problems; a few are named.
+// note adds what is not as it must be to the problems; a few are named.
 func (v *verdict) note(what string, found []string) {
 	if len(found) > 0 {
-		v.problems = append(v.problems, fmt.Sprintf("%d deliveries %s", len(found), what))
+		v.problems = append(v.problems, fmt.Sprintf("%d %s", len(found), what))
 		v.problems = append(v.problems, found[:min(len(found), maxNamed)]...)
 	}
 }
