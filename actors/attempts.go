@@ -145,8 +145,8 @@ func (p *attempts) attempt(job attemptJob) attemptEnded {
 		event: job.attempt.Event, result: engine.Result{Outcome: engine.OutcomeInterrupted},
 	}
 	version := p.system.table.Latest(job.entry.handle)
-	if p.ctx.Err() != nil || version.Deleted {
-		return end // no attempt starts after the deletion was answered
+	if p.ctx.Err() != nil || version.Deleted || !p.system.owns(job.entry.id) {
+		return end // no attempt starts after the deletion was answered, nor beside another owner's
 	}
 	if end.event == nil {
 		if end.event, end.over = p.system.fetch(p.ctx, job.attempt.Record); end.over || p.ctx.Err() != nil {

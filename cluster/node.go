@@ -79,14 +79,15 @@ type Node struct {
 	durable map[uint64]func()
 	changes map[uint64]chan<- protocol.Propagated
 
-	view    atomic.Pointer[placement.View]
-	owned   [engine.Shards]atomic.Bool
-	work    chan struct{} // effects wait
-	handing handing
-	custody chan func() // adoptions, one after the other
-	peers   peers
-	stopped chan struct{}
-	running sync.WaitGroup
+	view      atomic.Pointer[placement.View]
+	owned     [engine.Shards]atomic.Bool
+	work      chan struct{} // effects wait
+	handing   handing
+	custody   chan func() // adoptions, one after the other
+	examining sync.Mutex  // held by the one examination of a copy that goes on
+	peers     peers
+	stopped   chan struct{}
+	running   sync.WaitGroup
 }
 
 // waitingCommit is a group of events that are synced here and not on enough members.
@@ -225,12 +226,13 @@ func (n *Node) written(token uint64) func() {
 	return func() { n.do(func(core *protocol.Member) { core.Written(time.Now(), token) }) }
 }
 
-// Ready tells why new events would not be answered. Errors: unavailable.
+// Ready tells why new events would not be answered. A member that leaves answers those that still
+// come. Errors: unavailable.
 func (n *Node) Ready() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if view := n.view.Load(); view != nil {
-		if self, seen := view.Member(n.options.Self.ID); seen && self.State != placement.Active {
+		if self, seen := view.Member(n.options.Self.ID); seen && self.State == placement.Joining {
 			return &engine.Error{
 				Code: engine.CodeUnavailable, Message: "this member is " + self.State.String(), RetryAfter: time.Second,
 			}
@@ -259,6 +261,13 @@ func (n *Node) UnderReplicated() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.core.UnderReplicated()
+}
+
+// Orphans are the journals that this member has a copy of and nobody keeps yet: lists lack them.
+func (n *Node) Orphans() []protocol.JournalRef {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.core.Orphans()
 }
 
 // Lag counts, by follower, the records of this member's journals that it has yet to copy.

@@ -128,11 +128,22 @@ func (n *Node) readFrames(e protocol.ReadFrames) {
 	})
 }
 
-// examine looks for damage in a copy.
+// examine looks for damage in a copy, one after the other: each reads a disk.
 func (n *Node) examine(e protocol.Examine) {
-	damage, err := n.options.Disk.Examine(e.Journal, e.From)
+	n.examining.Lock()
+	defer n.examining.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	n.background(func() {
+		select {
+		case <-n.stopped:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	damage, err := n.options.Disk.Examine(ctx, e.Journal, e.From)
 	if err != nil {
-		return // it was dropped meanwhile
+		return // it was dropped meanwhile, or the node ends
 	}
 	n.do(func(core *protocol.Member) { core.Examined(time.Now(), e.Journal, damage) })
 }
@@ -216,6 +227,7 @@ func (n *Node) adopt(e protocol.Adopt) {
 	}
 	if err != nil {
 		n.options.Logger.Error("journal could not be adopted", "origin", string(e.Journal.Origin), "lane", e.Journal.Lane, "error", err)
+		n.do(func(core *protocol.Member) { core.AdoptFailed(time.Now(), e.Journal.ID) })
 		return
 	}
 	n.options.Logger.Info("journal adopted", "origin", string(e.Journal.Origin), "lane", e.Journal.Lane, "from", e.Release)

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"context"
+
 	"pannier/cluster/protocol"
 	"pannier/engine"
 )
@@ -14,8 +16,8 @@ type Disk interface {
 	// next is lost.
 	ReadFrames(journal engine.JournalID, from uint64, limit int) (frames []byte, next uint64, err error)
 	// Examine reads a copy from a sequence on and gives the last one that cannot be read; 0: none.
-	// It waits for the disk.
-	Examine(journal engine.JournalID, from uint64) (damage uint64, err error)
+	// It waits for the disk, unless ctx ends.
+	Examine(ctx context.Context, journal engine.JournalID, from uint64) (damage uint64, err error)
 	// WriteCopy does what w says and calls done when it is synced. Errors mean that the copy is
 	// not as the protocol thinks: the keeper begins it again.
 	WriteCopy(w protocol.WriteReplica, done func()) error

@@ -293,7 +293,7 @@ func (e *Engine) delivery(ctx context.Context, caller Caller, id string) (Delive
 		view, err := e.viewMaybeDead(ctx, c, dead, event)
 		return view, cmp.Or(dead.Event, event), dead, err
 	case event == nil:
-		return DeliveryView{}, nil, nil, missing
+		return DeliveryView{}, nil, nil, notFound(ctx, "delivery")
 	}
 	view, err := c.view(ctx, event)
 	return view, event, nil, err

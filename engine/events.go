@@ -9,7 +9,7 @@ func (e *Engine) Event(ctx context.Context, caller Caller, id string) (*Event, e
 		return nil, err
 	}
 	if event == nil || !callerSeesEvent(caller, event) {
-		return nil, Errorf(CodeNotFound, "no such event")
+		return nil, notFound(ctx, "event")
 	}
 	return event, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // silence notes the members of a cluster that did not answer while a request was: what they keep
@@ -31,6 +32,17 @@ func NoteSilent(ctx context.Context, member string) {
 	if !slices.Contains(s.members, member) {
 		s.members = append(s.members, member)
 	}
+}
+
+// notFound is the error for what is nowhere, unless a member did not answer that may have it.
+func notFound(ctx context.Context, what string) error {
+	if silent := SilentMembers(ctx); len(silent) > 0 {
+		return &Error{
+			Code: CodeUnavailable, RetryAfter: time.Second,
+			Message: "no such " + what + " is found, but the member " + silent[0] + " does not answer",
+		}
+	}
+	return Errorf(CodeNotFound, "no such %s", what)
 }
 
 // SilentMembers lists those that were noted, sorted.

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -190,15 +191,18 @@ func (c *Copies) Skip(id engine.JournalID, first, next uint64, done func()) erro
 	return journal.Skip(first, next, done)
 }
 
-// Examine reads a copy from a sequence on and gives the last one that cannot be read; 0: none.
-// Errors: not_found.
-func (c *Copies) Examine(id engine.JournalID, from uint64) (damage uint64, err error) {
+// Examine reads what is synced of a copy from a sequence on and gives the last one that cannot be
+// read; 0: none. Errors: not_found, those of ctx.
+func (c *Copies) Examine(ctx context.Context, id engine.JournalID, from uint64) (damage uint64, err error) {
 	journal, err := c.Journal(id)
 	if err != nil {
 		return 0, err
 	}
-	_, next := journal.Bounds()
+	next := journal.Synced() + 1
 	for from < next {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
 		_, behind, err := journal.ReadFrames(from, examineBytes)
 		if missing := (*MissingError)(nil); errors.As(err, &missing) {
 			damage, behind = missing.Next-1, missing.Next

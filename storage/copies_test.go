@@ -326,10 +326,10 @@ func TestCopyGoesOnBehindWhatIsLost(t *testing.T) {
 			if lost := journal.Damage(); !slices.Equal(lost, []engine.Range{{From: 6, Through: 10}}) {
 				t.Errorf("%s, with %d before: %v is known to be lost", opened, before, lost)
 			}
-			if damage, err := c.Examine(copyOf.Journal, 6-before); damage != 10 || err != nil {
+			if damage, err := c.Examine(t.Context(), copyOf.Journal, 6-before); damage != 10 || err != nil {
 				t.Errorf("%s, with %d before: examined, it is damaged at %d, %v; want 10", opened, before, damage, err)
 			}
-			if damage, err := c.Examine(copyOf.Journal, 11); damage != 0 || err != nil {
+			if damage, err := c.Examine(t.Context(), copyOf.Journal, 11); damage != 0 || err != nil {
 				t.Errorf("%s, with %d before: examined behind it, it is damaged at %d, %v", opened, before, damage, err)
 			}
 			closeCopies(t, c)
@@ -384,7 +384,7 @@ func TestExamineFindsWhatTheDiskLost(t *testing.T) {
 	}
 	c = openCopies(t, dir)
 	defer closeCopies(t, c)
-	if damage, err := c.Examine(copyOf.Journal, 1); damage != 20 || err != nil {
+	if damage, err := c.Examine(t.Context(), copyOf.Journal, 1); damage != 20 || err != nil {
 		t.Errorf("damaged at %d, %v; want 20", damage, err)
 	}
 }

@@ -21,8 +21,10 @@ func (j *Journal) Read(from uint64, limit int, visit func(sequence uint64, recor
 // run walks over the segments.
 func (j *Journal) run(w *walk) (next uint64, err error) {
 	for w.left > 0 {
+		synced := j.Synced() // before the search, which finds all of it that is there
 		v, ok := j.segments.find(w.next)
 		if !ok {
+			w.next = max(w.next, synced+1) // nothing is left of what lies between
 			break
 		}
 		w.next = max(w.next, v.first)

@@ -212,7 +212,7 @@ func (p *process) spoil(random *rand.Rand) (spoiled int, err error) {
 				content[random.IntN(end)] ^= 0xff
 				spoiled++
 			}
-			if err := os.WriteFile(path, content, 0o600); err != nil {
+			if err := os.WriteFile(path, content, 0o600); err != nil { //nolint:gosec // as above
 				return spoiled, fmt.Errorf("spoil a segment of member %d: %w", p.number, err)
 			}
 		}

@@ -50,12 +50,24 @@ func (m *Member) CopyFailed(w WriteReplica) {
 // release is needed. It is durable here already.
 func (m *Member) Checkpoint(now time.Time, id engine.JournalID, release uint64, state []byte) {
 	m.now = now
+	if len(state) > MaxAccountBytes {
+		state = nil
+	}
 	m.replication.checkpoint(id, release, state)
-	if c := m.replicas.copies[id]; c != nil {
-		c.release, c.state = max(c.release, release), state
+	if c := m.replicas.copies[id]; c != nil && m.custody.keeping[id] && release >= c.release {
+		c.release, c.state = release, state
 		m.emit(WriteProgress{Journal: id, Release: c.release, State: state})
 	}
 }
+
+// AdoptFailed tells that a journal could not be adopted.
+func (m *Member) AdoptFailed(now time.Time, id engine.JournalID) {
+	m.now = now
+	m.custody.failed(id)
+}
+
+// Orphans are the journals that this member has a copy of and nobody keeps yet.
+func (m *Member) Orphans() []JournalRef { return m.custody.waiting() }
 
 // Finish ends a kept journal of an earlier life of which nothing is needed any more.
 func (m *Member) Finish(now time.Time, id engine.JournalID) {
@@ -140,7 +152,7 @@ func (m *Member) Lag() map[placement.MemberID]uint64 { return m.replication.lag(
 // UnderReplicated counts the owned shards and kept journals that have fewer complete copies
 // than asked for, and the journals that wait for a keeper.
 func (m *Member) UnderReplicated() int {
-	return m.reconciling.underReplicated() + m.replication.underReplicated() + m.custody.waiting()
+	return m.reconciling.underReplicated() + m.replication.underReplicated() + len(m.custody.waiting())
 }
 
 // OwesAnswers tells whether another member has yet to learn what became of deliveries that it

@@ -19,12 +19,12 @@ const (
 	// HoldingsEvery is how often members tell each other what they have.
 	HoldingsEvery = time.Second
 	// FinishedFor is how long it is remembered that a journal is over, against a member that
-	// comes back with a copy of it.
+	// comes back with a copy of it. Whoever had one when it ended remembers, and hears of no more.
 	FinishedFor = 7 * 24 * time.Hour
 )
 
 // custody finds a keeper for the journals of lives that are over (I4): of all live members with
-// a copy the one whose copy reaches furthest, and of those one that is not damaged, then one that
+// a copy one whose copy is not damaged, of those the one that reaches furthest, then the one that
 // was begun earliest and shows most of what is discharged, then the one that keeps it already,
 // then the member that wrote it, then the first by rank. Every member decides by the same rule
 // from what all have told; two that decide differently for a moment both deliver, which repeats
@@ -95,7 +95,8 @@ func (c *custody) hear(from placement.MemberID, m *Holdings) {
 		}
 	}
 	c.heard[from] = h
-	c.over(m.Finished)
+	c.member.replicas.kept(from, h.journals)
+	c.over(slices.DeleteFunc(m.Finished, func(end Ending) bool { return c.member.replicas.copies[end.Journal] == nil }))
 	c.decide()
 }
 
@@ -105,8 +106,7 @@ func (c *custody) finish(id engine.JournalID) {
 	if copied == nil || !c.keeping[id] {
 		return
 	}
-	// It was discharged beyond its end where it outlived one that reached further.
-	ends := []Ending{{id, copied.base, max(copied.synced, copied.release)}}
+	ends := []Ending{{id, copied.base, copied.synced}}
 	c.over(ends)
 	c.member.sendAll(&Finished{Journals: ends})
 }
@@ -138,6 +138,7 @@ func (c *custody) over(ends []Ending) {
 // discharge notes that nothing of a copy below release is undischarged. Whoever keeps it begins
 // again with that.
 func (c *custody) discharge(copied *replica, release uint64) {
+	release = min(release, copied.next)
 	if copied.release >= release {
 		return
 	}
@@ -192,15 +193,23 @@ func (c *custody) decide() {
 	}
 }
 
-// waiting counts the copies here of journals that nobody keeps yet.
-func (c *custody) waiting() (n int) {
-	for id := range c.orphans {
+// waiting are the copies here of journals that nobody keeps yet.
+func (c *custody) waiting() (waiting []JournalRef) {
+	for _, id := range sortedKeys(c.orphans) {
 		copied := c.member.replicas.copies[id]
 		if copied != nil && !c.keeping[id] && !c.best(copied).Keeping {
-			n++
+			waiting = append(waiting, copied.ref)
 		}
 	}
-	return n
+	return waiting
+}
+
+// failed has a journal that could not be adopted tried again, if this member is still to keep it.
+func (c *custody) failed(id engine.JournalID) {
+	if c.keeping[id] {
+		c.relinquish(id)
+		c.orphans[id] = c.member.now
+	}
 }
 
 // candidate is a live member with a copy.
@@ -240,8 +249,8 @@ func (k candidate) compare(other candidate, rank []placement.MemberID) int {
 		}
 	}
 	return cmp.Or(
-		cmp.Compare(other.Next, k.Next),
 		cmp.Compare(flag(k.Damaged), flag(other.Damaged)),
+		cmp.Compare(other.Next, k.Next),
 		cmp.Compare(k.Base, other.Base),
 		cmp.Compare(flag(other.Keeping), flag(k.Keeping)),
 		cmp.Compare(place(k), place(other)),
@@ -287,10 +296,11 @@ func (c *custody) mayAdopt(copied *replica) bool {
 func (c *custody) adopt(copied *replica) {
 	c.keeping[copied.ref.ID] = true
 	c.dirty = true
-	c.member.replication.keep(copied.ref, copied.release, copied.synced-1, copied.state)
+	release := min(copied.release, copied.synced) // its keeper may have come further than the copy
+	c.member.replication.keep(copied.ref, release, copied.synced-1, copied.state)
 	c.member.emit(Adopt{
-		Journal: copied.ref, Release: copied.release, State: copied.state,
-		Settled: c.member.routing.settledHere(copied.ref.ID, copied.release),
+		Journal: copied.ref, Release: release, State: copied.state,
+		Settled: c.member.routing.settledHere(copied.ref.ID, release),
 	})
 }
 

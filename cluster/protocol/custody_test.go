@@ -36,6 +36,8 @@ func TestBetterCopyIsKept(t *testing.T) {
 		{"equal, kept there", replica{base: 1}, Holding{Base: 1, Keeping: true}, true},
 		{"begun earlier here, kept there", replica{base: 1}, Holding{Base: 9, Keeping: true}, false},
 		{"begun earlier there", replica{base: 9}, Holding{Base: 1}, true},
+		{"longer here, begun earlier and kept there", replica{base: 9, next: 21}, Holding{Base: 1, Keeping: true}, false},
+		{"longer here, damaged", replica{base: 1, next: 21, damage: 12}, Holding{Base: 9}, true},
 		{"damaged here", replica{base: 1, damage: 12}, Holding{Base: 9}, true},
 		{"damaged there, kept there", replica{base: 9}, Holding{Base: 1, Keeping: true, Damaged: true}, false},
 		{"damaged here below the release point", replica{base: 1, damage: 11}, Holding{Base: 9}, false},
@@ -45,7 +47,8 @@ func TestBetterCopyIsKept(t *testing.T) {
 			o := newOwner(t)
 			ref := JournalRef{ID: 7, Origin: "gone", Boot: 1}
 			here := tt.here
-			here.ref, here.next, here.synced, here.release = ref, 20, 20, 12
+			here.ref, here.next, here.release = ref, max(here.next, 20), 12
+			here.synced = here.next
 			o.replicas.copies[ref.ID] = &here
 			there := tt.there
 			there.Journal, there.Next, there.Release = ref, 20, 12
@@ -87,8 +90,8 @@ func TestLongerCopyOutlivesTheEndOfAShorterOne(t *testing.T) {
 			if c == nil {
 				return
 			}
-			if c.release != 12 || c.state != nil {
-				t.Errorf("the copy is discharged below %d, with account %q; want 12 and none", c.release, c.state)
+			if c.release != tt.next || c.state != nil {
+				t.Errorf("the copy is discharged below %d, with account %q; want all of it and none", c.release, c.state)
 			}
 			o.custody.hear("c", &Holdings{})
 			o.Effects()
@@ -101,7 +104,7 @@ func TestLongerCopyOutlivesTheEndOfAShorterOne(t *testing.T) {
 				t.Error("the longer copy is given up when the end of the shorter one is told again")
 			}
 			o.Finish(o.now, ref.ID)
-			if o.replicas.copies[ref.ID] != nil || o.custody.holdings().Finished[0] != (Ending{Journal: ref.ID, Base: 1, Next: 12}) {
+			if o.replicas.copies[ref.ID] != nil || o.custody.holdings().Finished[0] != (Ending{Journal: ref.ID, Base: 1, Next: tt.next}) {
 				t.Errorf("after its own end it tells %+v", o.custody.holdings())
 			}
 		})
@@ -171,5 +174,47 @@ func TestDamagedCopyIsBegunAgain(t *testing.T) {
 	o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 5, Next: 5})
 	if c := o.replicas.copies[ref.ID]; c.base != 5 || c.next != 5 || c.damaged() {
 		t.Errorf("the copy reaches from %d to %d, damaged %t; want an empty one from 5", c.base, c.next, c.damaged())
+	}
+}
+
+// TestAdoptionThatFailedIsTriedAgain: the disk could not be read for a moment.
+func TestAdoptionThatFailedIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	ref := orphan(o, 1, 12)
+	for _, other := range o.peers() {
+		o.custody.hear(other, &Holdings{})
+	}
+	now := o.now
+	for range 2 {
+		now = now.Add(AdoptGrace)
+		if o.Tick(now); !o.custody.keeping[ref.ID] || len(o.Orphans()) != 0 {
+			t.Fatalf("at %s the journal is not kept, %v wait", now, o.Orphans())
+		}
+		if n := effectsOf[Adopt](o.Member); n != 1 {
+			t.Fatalf("%d adoptions, want 1", n)
+		}
+		if o.AdoptFailed(now, ref.ID); len(o.Orphans()) != 1 || o.Keeps(ref.ID) {
+			t.Fatalf("after the failure %v wait, want the journal", o.Orphans())
+		}
+		if o.Tick(now); o.custody.keeping[ref.ID] {
+			t.Fatal("it is tried again at once")
+		}
+		o.Effects()
+	}
+}
+
+// TestAccountThatIsTooLongIsLeftOut: it could not be sent.
+func TestAccountThatIsTooLongIsLeftOut(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	ref := JournalRef{ID: 7, Origin: "a", Boot: 1}
+	o.Keep(o.now, ref)
+	o.Synced(o.now, ref.ID, 9)
+	for _, tt := range []struct{ bytes, want int }{{MaxAccountBytes, MaxAccountBytes}, {MaxAccountBytes + 1, 0}} {
+		o.Checkpoint(o.now, ref.ID, 5, make([]byte, tt.bytes))
+		if got := len(o.replication.journals[ref.ID].state); got != tt.want || o.replication.journals[ref.ID].release != 5 {
+			t.Errorf("an account of %d bytes is kept with %d, want %d", tt.bytes, got, tt.want)
+		}
 	}
 }

@@ -40,21 +40,25 @@ func (r *replicas) append(from placement.MemberID, m *Append) {
 		return
 	}
 	c := r.copies[m.Journal.ID]
-	if m.Begin && c.mustBegin(from, m.First, r.holding(from, m.Journal.ID)) {
+	if m.Begin && r.mustBegin(c, from, m.First) {
 		c = &replica{ref: m.Journal, base: m.First, next: m.First, synced: m.First, release: m.First}
 		c.countedOnBy(from)
 		r.copies[m.Journal.ID] = c
 		r.write(from, c, WriteReplica{Journal: c.ref, Begin: true, First: m.First, Next: m.First})
 		return
 	}
-	if c == nil || m.Begin || m.First != c.next {
-		if c != nil && (!m.Begin || m.First >= c.base) {
-			c.countedOnBy(from)
-			r.member.send(from, &Appended{Journal: m.Journal.ID, Next: c.synced})
-		}
+	switch {
+	case c == nil || (m.Begin && m.First < c.base):
+		return
+	case m.Begin:
+		c.countedOnBy(from)
+	case !c.keepers[from]:
+		return // what was on its way when the copy was given up
+	}
+	if m.Begin || m.First != c.next {
+		r.member.send(from, &Appended{Journal: m.Journal.ID, Next: c.synced})
 		return
 	}
-	c.countedOnBy(from)
 	if len(m.Frames) == 0 {
 		c.damage = m.Next - 1
 	}
@@ -80,8 +84,8 @@ func (r *replicas) examine() {
 // examined has the keepers that count on a damaged copy begin it again.
 func (r *replicas) examined(id engine.JournalID, damage uint64) {
 	c := r.copies[id]
-	if c == nil {
-		return
+	if c == nil || !c.unknown {
+		return // it was begun again meanwhile
 	}
 	c.unknown, c.damage = false, max(c.damage, damage)
 	if !c.damaged() {
@@ -103,11 +107,17 @@ func (r *replicas) heeds(keeper placement.MemberID, ref JournalRef) bool {
 	return keeper == ref.Origin || !r.member.view.Lives(ref.Origin, ref.Boot)
 }
 
+// writes tells whether a keeper writes the journal: a later life of the same member does not, and may
+// have less of it.
+func (r *replicas) writes(keeper placement.MemberID, ref JournalRef) bool {
+	return keeper == ref.Origin && r.member.view.Lives(ref.Origin, ref.Boot)
+}
+
 // mustBegin tells whether a copy that a keeper asks for cannot go on from what is there: there
 // is nothing, or it ends long before, or begins later, or is damaged. What begins later or is
 // damaged stays if another keeper counts on it, or if the keeper that asks is known to have less:
 // then this member will keep the journal. The writer has all of it.
-func (c *replica) mustBegin(keeper placement.MemberID, first uint64, its Holding) bool {
+func (r *replicas) mustBegin(c *replica, keeper placement.MemberID, first uint64) bool {
 	if c == nil || c.next+MaxCatchUp < first {
 		return true
 	}
@@ -118,7 +128,8 @@ func (c *replica) mustBegin(keeper placement.MemberID, first uint64, its Holding
 	if c.keepers[keeper] {
 		others--
 	}
-	return keeper == c.ref.Origin || (others == 0 && its.Next >= c.next && !its.Damaged)
+	its := r.holding(keeper, c.ref.ID)
+	return r.writes(keeper, c.ref) || (others == 0 && its.Next >= c.next && !its.Damaged)
 }
 
 // write acknowledges what it writes once it is synced.
@@ -128,7 +139,9 @@ func (r *replicas) write(from placement.MemberID, c *replica, w WriteReplica) {
 			return
 		}
 		c.synced = max(c.synced, w.Next)
-		r.member.send(from, &Appended{Journal: c.ref.ID, Next: c.synced})
+		if c.keepers[from] {
+			r.member.send(from, &Appended{Journal: c.ref.ID, Next: c.synced})
+		}
 	})
 	r.member.emit(w)
 }
@@ -137,7 +150,7 @@ func (r *replicas) write(from placement.MemberID, c *replica, w WriteReplica) {
 // counts, even if another came further.
 func (r *replicas) progress(from placement.MemberID, m *Progress) {
 	c := r.copies[m.Journal]
-	if c == nil || !r.heeds(from, c.ref) || (m.Release < c.release && from != c.ref.Origin) {
+	if c == nil || !r.heeds(from, c.ref) || (m.Release < c.release && !r.writes(from, c.ref)) {
 		return
 	}
 	c.release, c.state = m.Release, m.State
@@ -151,6 +164,15 @@ func (c *replica) countedOnBy(keeper placement.MemberID) {
 	c.keepers[keeper] = true
 }
 
+// kept forgets that a peer counts on copies of journals that it does not keep any more.
+func (r *replicas) kept(peer placement.MemberID, journals map[engine.JournalID]Holding) {
+	for id, c := range r.copies {
+		if !journals[id].Keeping && !r.member.view.Lives(c.ref.Origin, c.ref.Boot) {
+			delete(c.keepers, peer)
+		}
+	}
+}
+
 // lost forgets that a peer counts on copies: it will not without asking again.
 func (r *replicas) lost(peer placement.MemberID) {
 	for _, c := range r.copies {
@@ -158,13 +180,15 @@ func (r *replicas) lost(peer placement.MemberID) {
 	}
 }
 
-// unfollow gives up a copy that no keeper needs. One that this member keeps, or wrote itself,
-// stays, and so does one that reaches further than the keeper is known to: it will be kept here.
+// unfollow gives up a copy that no keeper needs. One that this member keeps stays, one that it wrote
+// itself unless the keeper has more, and one that reaches further than the keeper is known to: it
+// will be kept here.
 func (r *replicas) unfollow(from placement.MemberID, m *Unfollow) {
 	if c := r.copies[m.Journal]; c != nil {
 		delete(c.keepers, from)
-		knows := from == c.ref.Origin || r.holding(from, m.Journal).Next >= c.next
-		if knows && len(c.keepers) == 0 && c.ref.Origin != r.member.id && !r.member.custody.keeping[m.Journal] {
+		reaches := r.holding(from, m.Journal).Next
+		knows := r.writes(from, c.ref) || reaches > c.next || (reaches == c.next && c.ref.Origin != r.member.id)
+		if knows && len(c.keepers) == 0 && !r.member.custody.keeping[m.Journal] {
 			r.drop(m.Journal)
 		}
 	}

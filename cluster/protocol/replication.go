@@ -21,6 +21,10 @@ const (
 	// with. It is whole then, and shows what is discharged as the keeper's does; one that lacks
 	// more begins at the release point, for events wait while it catches up.
 	MaxCatchUp = 100_000
+	// MaxAccountBytes bounds an account, which goes into one message. Without one everything behind
+	// the release point is handed out again, which repeats deliveries: it happens where more than
+	// 100,000 subscriptions lag in one journal whose keeper dies then.
+	MaxAccountBytes = 8 << 20
 	// MaxAppendBytes bounds the frames of one Append.
 	MaxAppendBytes = 512 << 10
 )
@@ -75,7 +79,7 @@ func newReplication(m *Member) *replication {
 // keep begins to keep a journal that is synced through a sequence.
 func (r *replication) keep(ref JournalRef, release, synced uint64, state []byte) {
 	r.journals[ref.ID] = &kept{
-		ref: ref, release: max(release, 1), synced: synced, state: state,
+		ref: ref, release: max(min(release, synced+1), 1), synced: synced, state: state,
 		followers: make(map[placement.MemberID]*follower),
 	}
 	r.pump(r.journals[ref.ID])
@@ -98,7 +102,7 @@ func (r *replication) syncedThrough(id engine.JournalID, sequence uint64) {
 // checkpoint notes the keeper's account; followers are told with the next tick.
 func (r *replication) checkpoint(id engine.JournalID, release uint64, state []byte) {
 	if j := r.journals[id]; j != nil {
-		j.release, j.state = max(j.release, release), state
+		j.release, j.state = max(j.release, min(release, j.synced+1)), state
 	}
 }
 
@@ -230,8 +234,10 @@ func (r *replication) appended(from placement.MemberID, m *Appended) {
 	case f.released:
 		return
 	}
-	f.waits = r.member.now
-	delete(r.suspects, from)
+	if !f.begun || m.Next > f.acked {
+		f.waits = r.member.now
+		delete(r.suspects, from)
+	}
 	if !f.begun {
 		f.begun = true
 		f.next = m.Next

@@ -54,7 +54,7 @@ func TestCopyStaysWhileOneKeeperCountsOnIt(t *testing.T) {
 		o.replicas.append(keeper, &Append{Journal: ref, Begin: true, First: 1, Next: 1})
 	}
 	for _, keeper := range o.peers() {
-		o.custody.hear(keeper, &Holdings{Journals: []Holding{{Journal: ref, Next: 1}}})
+		o.custody.hear(keeper, &Holdings{Journals: []Holding{{Journal: ref, Next: 1, Keeping: true}}})
 	}
 	o.replicas.unfollow("c", &Unfollow{Journal: ref.ID})
 	if o.replicas.copies[ref.ID] == nil {
@@ -251,5 +251,89 @@ func TestReadThatFailsIsNotTriedAtOnce(t *testing.T) {
 	}
 	if o.Tick(o.now); read() != 1 {
 		t.Error("the tick after a read that gave nothing does not read")
+	}
+}
+
+// TestALaterLifeOfTheWriterIsAnyKeeper: its disk may be an old one, of which nobody's copy is to begin
+// again.
+func TestALaterLifeOfTheWriterIsAnyKeeper(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		boot  uint64 // of the life that wrote the journal; b lives its first
+		stays bool
+	}{{"the life that writes it", 1, false}, {"an earlier life", 0, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOwner(t)
+			ref := JournalRef{ID: 7, Origin: "b", Boot: tt.boot}
+			o.replicas.copies[ref.ID] = &replica{ref: ref, base: 50, next: 100, synced: 100, release: 60}
+			o.custody.hear("b", &Holdings{Journals: []Holding{{Journal: ref, Base: 1, Next: 20, Keeping: true}}})
+			o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 9, Next: 9})
+			if c := o.replicas.copies[ref.ID]; (c.next == 100) != tt.stays {
+				t.Errorf("the copy reaches from %d to %d after it asked for one from 9", c.base, c.next)
+			}
+			o.replicas.progress("b", &Progress{Journal: ref.ID, Release: 9})
+			if c := o.replicas.copies[ref.ID]; (c.release == 60) != tt.stays {
+				t.Errorf("the copy would be adopted from %d after its word", c.release)
+			}
+		})
+	}
+}
+
+// TestACopyThatWasGivenUpAnswersNothing: what its keeper had sent before it heard comes late, and must
+// not pass for an answer of the copy that takes its place.
+func TestACopyThatWasGivenUpAnswersNothing(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	ref := JournalRef{ID: 7, Origin: "b", Boot: 1}
+	o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 5, Next: 5})
+	for _, e := range o.Effects() {
+		if w, is := e.(WriteReplica); is {
+			o.Written(o.now, w.Token)
+		}
+	}
+	o.replicas.append("b", &Append{Journal: ref, First: 5, Next: 8, Frames: []byte("frames")})
+	o.replicas.copies[ref.ID].unknown = true
+	o.Examined(o.now, ref.ID, 6)
+	o.replicas.append("b", &Append{Journal: ref, First: 8, Next: 9, Frames: []byte("frames")})
+	for _, e := range o.Effects() {
+		if w, is := e.(WriteReplica); is {
+			o.Written(o.now, w.Token)
+		}
+	}
+	var answers []uint64
+	for _, e := range o.Effects() {
+		send, _ := e.(Send)
+		for _, m := range send.Envelope.Messages {
+			if a, is := m.(*Appended); is {
+				answers = append(answers, a.Next)
+			}
+		}
+	}
+	if len(answers) != 0 {
+		t.Errorf("it answered that it reaches to %v", answers)
+	}
+}
+
+// TestAFollowerThatGetsNowhereIsBegunAgain: it answers all the time, with less than it is known to
+// have.
+func TestAFollowerThatGetsNowhereIsBegunAgain(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	chosen := o.view.Followers("a")[0]
+	ref := JournalRef{ID: 7, Origin: "a", Boot: 1}
+	o.Keep(o.now, ref)
+	o.Synced(o.now, ref.ID, 99)
+	o.replication.appended(chosen, &Appended{Journal: ref.ID, Next: 50})
+	f := o.replication.journals[ref.ID].followers[chosen]
+	f.next = 60
+	for range 8 {
+		o.now = o.now.Add(BeginAfter / 7)
+		o.Tick(o.now)
+		o.replication.appended(chosen, &Appended{Journal: ref.ID, Next: 10})
+	}
+	if f.next != 10 { // it goes on from what is there
+		t.Errorf("the copy was not begun again: %d is sent next, want 10", f.next)
 	}
 }

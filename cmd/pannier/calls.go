@@ -47,6 +47,12 @@ type (
 		UnderReplicated int
 		Lag             map[placement.MemberID]uint64
 	}
+	// journalsHere are the journals that a member keeps, and who wrote those that it has a copy of
+	// and nobody keeps yet.
+	journalsHere struct {
+		Kept    []journalAt
+		Orphans []placement.MemberID
+	}
 	// journalAt is a journal that a member keeps.
 	journalAt struct {
 		Lane        string
@@ -96,7 +102,7 @@ func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, er
 			return c.member.system.Look(ctx, id)
 		}),
 		callStandings: answering(c.standingsHere),
-		callJournals:  answering(func(context.Context, all) ([]journalAt, error) { return c.keptJournals(), nil }),
+		callJournals:  answering(func(context.Context, all) (journalsHere, error) { return c.journalsHere(), nil }),
 		callRead:      answering(func(_ context.Context, r readRequest) (readAnswer, error) { return c.readFor(r) }),
 		callSeek: answering(func(_ context.Context, r seekRequest) (uint64, error) {
 			journal, err := c.kept(r.Journal)

@@ -96,6 +96,14 @@ func TestMemberThatStopsSaysSoFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal("/readyz does not say that the member stops")
 	}
+	err = eventually(func() bool {
+		var view struct{ Members []memberRow }
+		m.get(&view, "cluster")
+		return slices.ContainsFunc(view.Members, func(row memberRow) bool { return row.State == "draining" })
+	})
+	if err != nil {
+		t.Fatal("the member does not leave while it answers")
+	}
 	m.send("trip.created", "1")
 	if err := <-stopped; err != nil {
 		t.Error(err)

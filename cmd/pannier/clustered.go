@@ -29,6 +29,7 @@ type clustered struct {
 	peers     string // the file with where other members were seen
 	api       http.Handler
 	ready     chan struct{} // closed when api is set
+	left      sync.Once
 	stopped   chan struct{}
 	work      sync.WaitGroup
 }
@@ -173,9 +174,11 @@ func (c *clustered) openJournal(lane engine.LaneRecord, synced uint64) (engine.J
 
 // leave hands the subscriptions of this member on. A second time does nothing.
 func (c *clustered) leave() {
-	if err := c.node.Leave(); err != nil {
-		c.logger.Warn("the other members could not be told that this one leaves", "error", err)
-	}
+	c.left.Do(func() {
+		if err := c.node.Leave(); err != nil {
+			c.logger.Warn("the other members could not be told that this one leaves", "error", err)
+		}
+	})
 }
 
 // drain leaves, and waits until nothing of this member's journals is undischarged and the others
@@ -198,7 +201,7 @@ func (c *clustered) drain(ctx context.Context) {
 const (
 	// drainFor is how long a member waits for its subscriptions' deliveries to end or to be
 	// handed on; what is left then is adopted by others.
-	drainFor  = 10 * time.Second
+	drainFor  = 8 * time.Second
 	drainPoll = 50 * time.Millisecond
 )
 

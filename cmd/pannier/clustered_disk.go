@@ -31,8 +31,8 @@ func (d clusterDisk) ReadFrames(id engine.JournalID, from uint64, limit int) ([]
 }
 
 // Examine implements cluster.Disk.
-func (d clusterDisk) Examine(id engine.JournalID, from uint64) (damage uint64, err error) {
-	return d.copies.Examine(id, from)
+func (d clusterDisk) Examine(ctx context.Context, id engine.JournalID, from uint64) (damage uint64, err error) {
+	return d.copies.Examine(ctx, id, from)
 }
 
 // WriteCopy implements cluster.Disk.

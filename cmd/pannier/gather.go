@@ -20,16 +20,20 @@ type gathered struct {
 	cluster *clustered
 }
 
-// Journals implements engine.Lanes: those of every member that answers.
+// Journals implements engine.Lanes: those of every member that answers. Whoever wrote one that nobody
+// keeps yet is as silent as one that does not answer.
 func (g gathered) Journals(ctx context.Context) []engine.LaneJournal {
 	self := placement.MemberID(g.cluster.member.folder.Member())
 	journals := g.System.Journals(ctx)
-	answers, _ := askAll[[]journalAt](ctx, g.cluster, callJournals, all(true))
+	answers, _ := askAll[journalsHere](ctx, g.cluster, callJournals, all(true))
 	for _, id := range slices.Sorted(maps.Keys(answers)) {
+		for _, origin := range answers[id].Orphans {
+			engine.NoteSilent(ctx, string(origin))
+		}
 		if id == self {
 			continue
 		}
-		for _, at := range answers[id] {
+		for _, at := range answers[id].Kept {
 			journals = append(journals, engine.LaneJournal{
 				Lane: at.Lane, Frontier: at.Frontier, Journal: &remoteJournal{cluster: g.cluster, keeper: id, at: at},
 			})

@@ -9,15 +9,16 @@ import (
 	"pannier/storage"
 )
 
-// keptJournals describes what this member keeps.
-func (c *clustered) keptJournals() []journalAt {
-	kept := c.member.system.Journals(context.Background())
-	described := make([]journalAt, len(kept))
-	for n, lane := range kept {
-		first, next := lane.Journal.Bounds()
-		described[n] = journalAt{Lane: lane.Lane, ID: lane.Journal.ID(), Frontier: lane.Frontier, First: first, Next: next}
+// journalsHere answers callJournals.
+func (c *clustered) journalsHere() (here journalsHere) {
+	for _, orphan := range c.node.Orphans() {
+		here.Orphans = append(here.Orphans, orphan.Origin)
 	}
-	return described
+	for _, lane := range c.member.system.Journals(context.Background()) {
+		first, next := lane.Journal.Bounds()
+		here.Kept = append(here.Kept, journalAt{Lane: lane.Lane, ID: lane.Journal.ID(), Frontier: lane.Frontier, First: first, Next: next})
+	}
+	return here
 }
 
 // kept finds a journal that this member keeps. Errors: not_found.
