@@ -154,7 +154,7 @@ func (m *member) start(ctx context.Context, cfg Config, o memberOptions, guard *
 		Member: engine.Member{
 			ID: m.folder.Member(), Address: o.address, Boot: m.folder.Boot(), StartedAt: time.Now(),
 		},
-		Unready: m.unready(space), Warnings: m.journals.warnings,
+		Unready: m.unready(space), Warnings: m.warnings,
 	})
 	close(made)
 	if m.cluster != nil {
@@ -205,6 +205,18 @@ func (m *member) unready(space *storage.FreeSpace) func() error {
 		}
 		return m.cluster.node.Ready()
 	}
+}
+
+// warnings names the records that could not be read, of adopted journals too: an operator should
+// restore them from the producer.
+func (m *member) warnings() []string {
+	var warnings []string
+	for _, lane := range m.system.Journals(context.Background()) {
+		for _, r := range lane.Journal.Damage() {
+			warnings = append(warnings, fmt.Sprintf("lane %s: records %d to %d are damaged", lane.Lane, r.From, r.Through))
+		}
+	}
+	return warnings
 }
 
 // withRetention gives lanes without a retention of their own that of the server.
@@ -314,20 +326,6 @@ func (j *journals) remove(lane engine.LaneRecord) error {
 	delete(j.opened, lane.Name)
 	j.mu.Unlock()
 	return os.RemoveAll(filepath.Join(j.dir, lane.Name))
-}
-
-// warnings names the records that could not be read: an operator should restore them from
-// the producer.
-func (j *journals) warnings() []string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var warnings []string
-	for name, journal := range j.opened {
-		for _, r := range journal.Damage() {
-			warnings = append(warnings, fmt.Sprintf("lane %s: records %d to %d are damaged", name, r.From, r.Through))
-		}
-	}
-	return warnings
 }
 
 func (j *journals) close() error {
