@@ -3,6 +3,7 @@ package actors
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"pannier/engine"
 )
@@ -29,6 +30,9 @@ type Adoption struct {
 // for: they may be with other members, and were answered if this one was. It may be called
 // concurrently with everything but itself and Relinquish.
 func (s *System) Adopt(a Adoption) error {
+	if a.Foreign {
+		s.indexing.Add(1)
+	}
 	lane := s.adoptedLane(a)
 	// It is known before it is started: what ends meanwhile waits for it, and what the keeper
 	// before still hands out is not taken in.
@@ -44,19 +48,36 @@ func (s *System) Adopt(a Adoption) error {
 	if err != nil {
 		s.lanes.drop(lane)
 		s.takeOver(lane.id)
+		if a.Foreign {
+			s.indexing.Add(-1)
+		}
 		return fmt.Errorf("adopt a journal: %w", err)
 	}
 	s.wakeLane(lane)
 	if a.Foreign {
-		s.background(func() { s.indexAgain(lane, a.Mark.Routed) })
+		s.background(func() {
+			recent := s.indexAgain(lane, soonPostedAgain, a.Mark.Routed)
+			s.indexing.Add(-1)
+			s.indexAgain(lane, engine.IdentityWindow, recent-1)
+		})
 	}
 	return nil
 }
 
-// indexAgain indexes the given ids and keys of the last day that recovery did not: an id means one
-// thing for as long as that, whatever became of the member that took it.
-func (s *System) indexAgain(lane *ingress, through uint64) {
-	from, err := lane.journal.Seek(s.clock().Add(-engine.IdentityWindow))
+// soonPostedAgain is how long after an event most are posted again that are: these ids and keys are
+// indexed first.
+const soonPostedAgain = 10 * time.Minute
+
+// Indexing tells that ids and keys of the last minutes are not indexed yet that another member has
+// taken: whether one was given before is not known.
+func (s *System) Indexing() bool { return s.indexing.Load() > 0 }
+
+// indexAgain indexes the given ids and keys of an adopted journal that recovery did not, from some
+// time ago through a sequence, and gives the first that it looked at: an id means one thing for a
+// day, whatever became of the member that took it.
+func (s *System) indexAgain(lane *ingress, ago time.Duration, through uint64) (first uint64) {
+	first, err := lane.journal.Seek(s.clock().Add(-ago))
+	from := first
 	r := newRecovery(s, lane, engine.Watermark{})
 	r.adopted = true
 	for err == nil && from <= through && !s.stopping.Load() {
@@ -79,6 +100,7 @@ func (s *System) indexAgain(lane *ingress, through uint64) {
 	if err != nil {
 		s.logger.Warn("given ids of an adopted journal could not be indexed", "lane", lane.name, "error", err)
 	}
+	return max(first, 1)
 }
 
 // Adopted counts the journals of earlier lives that this member keeps.

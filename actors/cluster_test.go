@@ -360,3 +360,36 @@ func TestAttemptsUnderWayEndWhereTheyBegan(t *testing.T) {
 		})
 	}
 }
+
+// TestAnAdopterSaysThatItIndexes the ids that the member that died had been given: those of the last
+// minutes are not waited for longer than they take, however many are older.
+func TestAnAdopterSaysThatItIndexes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDuo(t)
+		d.subscribe(1, nil)
+		events := names(600)
+		d.sides[0].life.publish("trip.created", events[:570]...)
+		time.Sleep(20 * time.Minute)
+		d.sides[0].life.publish("trip.created", events[570:]...)
+		time.Sleep(time.Minute)
+		system := d.sides[1].life.system
+		if system.Indexing() {
+			t.Error("it indexes before there is anything to adopt")
+		}
+		d.kill(0)
+		d.slow = true
+		began := time.Now()
+		d.adopt(1)
+		if !system.Indexing() {
+			t.Error("nothing is said to be missing while it is")
+		}
+		for system.Indexing() {
+			time.Sleep(time.Millisecond)
+		}
+		if took := time.Since(began); took > 50*time.Millisecond { // a slow read takes 20 ms for 100 records
+			t.Errorf("the last 30 of 600 events took %s", took)
+		}
+		d.stop()
+	})
+}

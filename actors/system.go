@@ -93,6 +93,7 @@ type System struct {
 	before map[engine.SubscriptionID]*endings
 
 	stopping    atomic.Bool
+	indexing    atomic.Int64 // adopted journals whose latest ids are not indexed yet
 	stopped     chan struct{}
 	backgrounds sync.WaitGroup
 

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,6 +80,8 @@ type Node struct {
 	commits map[engine.JournalID][]waitingCommit
 	durable map[uint64]func()
 	changes map[uint64]chan<- protocol.Propagated
+	// adopting are journals that the protocol has adopted and the actors have not yet.
+	adopting map[engine.JournalID]protocol.JournalRef
 
 	view      atomic.Pointer[placement.View]
 	owned     [engine.Shards]atomic.Bool
@@ -100,8 +104,8 @@ type waitingCommit struct {
 func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n := &Node{
 		options: o, commits: make(map[engine.JournalID][]waitingCommit), durable: make(map[uint64]func()),
-		changes: make(map[uint64]chan<- protocol.Propagated),
-		work:    make(chan struct{}, 1), custody: make(chan func(), 1024), stopped: make(chan struct{}),
+		changes: make(map[uint64]chan<- protocol.Propagated), adopting: make(map[engine.JournalID]protocol.JournalRef),
+		work: make(chan struct{}, 1), custody: make(chan func(), 1024), stopped: make(chan struct{}),
 	}
 	n.taken.L = &n.mu
 	n.handing.ready = make(chan struct{}, 1)
@@ -263,11 +267,12 @@ func (n *Node) UnderReplicated() int {
 	return n.core.UnderReplicated()
 }
 
-// Orphans are the journals that this member has a copy of and nobody keeps yet: lists lack them.
+// Orphans are the journals that this member has a copy of and nobody keeps yet, those included that it
+// is about to: lists lack them.
 func (n *Node) Orphans() []protocol.JournalRef {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.core.Orphans()
+	return append(n.core.Orphans(), slices.Collect(maps.Values(n.adopting))...)
 }
 
 // Lag counts, by follower, the records of this member's journals that it has yet to copy.

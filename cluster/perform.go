@@ -50,6 +50,9 @@ func (n *Node) effect(e protocol.Effect) {
 	case protocol.Committed:
 		n.committed(t)
 	case protocol.Adopt:
+		n.mu.Lock()
+		n.adopting[t.Journal.ID] = t.Journal
+		n.mu.Unlock()
 		n.custody <- func() { n.adopt(t) }
 	case protocol.Relinquish:
 		n.custody <- func() { n.actors.Relinquish(t.Journal) }
@@ -225,6 +228,9 @@ func (n *Node) adopt(e protocol.Adopt) {
 	if err == nil {
 		err = n.actors.Adopt(journal, e)
 	}
+	n.mu.Lock()
+	delete(n.adopting, e.Journal.ID)
+	n.mu.Unlock()
 	if err != nil {
 		n.options.Logger.Error("journal could not be adopted", "origin", string(e.Journal.Origin), "lane", e.Journal.Lane, "error", err)
 		n.do(func(core *protocol.Member) { core.AdoptFailed(time.Now(), e.Journal.ID) })

@@ -7,10 +7,12 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"pannier/cluster/placement"
+	"pannier/cluster/protocol"
 	"pannier/engine"
 )
 
@@ -127,18 +129,40 @@ func (c *clustered) calls() map[string]func(context.Context, []byte) ([]byte, er
 		callDeliveries: answering(func(ctx context.Context, r deliveriesRequest) ([]engine.DeliveryView, error) {
 			return c.member.engine.LocalDeliveries(ctx, r.Event, r.Subscriptions)
 		}),
-		callIdentities: answering(c.member.engine.LocalIdentities),
-		callAnswer: answering(func(ctx context.Context, key string) (found[engine.Answer], error) {
-			answer, ok, err := c.member.engine.LocalAnswer(ctx, key)
-			return found[engine.Answer]{answer, ok}, err
+		callIdentities: answering(func(ctx context.Context, ids []string) (identitiesHere, error) {
+			later := c.indexesLater() // before it is looked for
+			known, err := c.member.engine.LocalIdentities(ctx, ids)
+			return identitiesHere{known, later}, err
+		}),
+		callAnswer: answering(func(ctx context.Context, key string) (answerHere, error) {
+			later := c.indexesLater()
+			answer, found, err := c.member.engine.LocalAnswer(ctx, key)
+			return answerHere{answer, found, later}, err
 		}),
 	}
 }
 
-// found is an answer that may be none.
-type found[T any] struct {
-	Value T
-	Found bool
+// identitiesHere and answerHere are what one member knows. It will know more Later, once it has taken
+// over what another one had accepted.
+type (
+	identitiesHere struct {
+		Known map[string]engine.Identity
+		Later bool
+	}
+	answerHere struct {
+		Answer engine.Answer
+		Found  bool
+		Later  bool
+	}
+)
+
+// indexesLater tells that this member is about to index what another one had accepted that is gone:
+// one that is there has an index of its own.
+func (c *clustered) indexesLater() bool {
+	return c.member.system.Indexing() || slices.ContainsFunc(c.node.Orphans(), func(orphan protocol.JournalRef) bool {
+		_, seen := c.node.View().Member(orphan.Origin)
+		return !seen
+	})
 }
 
 // answering decodes a question and encodes its answer.

@@ -109,3 +109,39 @@ func TestMemberThatStopsSaysSoFirst(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestGivenIDsOutliveTheirMember: events that were delivered long ago are posted again as soon as the
+// member that took them is gone.
+func TestGivenIDsOutliveTheirMember(t *testing.T) {
+	t.Parallel()
+	c := startTestCluster(t, 3, nil)
+	receiver := newTestReceiver(t, nil)
+	c.members[0].subscribe(receiver.URL, subscriptionBody{}, "trip.created")
+	const events = 20
+	post := func(m *testServer, n int) (status int, replayed string) {
+		body := fmt.Sprintf(`{"id":"given-%d","topic":"trip.created","data":%d}`, n, n)
+		status, header, _ := m.raw(body, "application/json")
+		return status, header.Get("Idempotency-Replayed")
+	}
+	for n := range events {
+		if status, _ := post(c.members[2], n); status != http.StatusAccepted {
+			t.Fatalf("event %d: %d", n, status)
+		}
+	}
+	receiver.await(events)
+	c.members[2].stop()
+	for n := range events {
+		var status int
+		var replayed string
+		err := eventually(func() bool {
+			status, replayed = post(c.members[n%2], n)
+			return status != http.StatusServiceUnavailable
+		})
+		if err != nil || status != http.StatusAccepted || replayed != "true" {
+			t.Errorf("event %d posted again: %d, replayed %q", n, status, replayed)
+		}
+	}
+	if got := len(receiver.got()); got != events {
+		t.Errorf("%d requests arrived, want %d", got, events)
+	}
+}

@@ -18,32 +18,49 @@ func (c *clustered) PutVersion(ctx context.Context, version *engine.Subscription
 
 // Identities implements engine.Members.
 func (c *clustered) Identities(ctx context.Context, ids []string) (map[string]engine.Identity, error) {
-	answers, silent := askAll[map[string]engine.Identity](ctx, c, callIdentities, ids)
-	known := make(map[string]engine.Identity)
+	answers, silent := askAll[identitiesHere](ctx, c, callIdentities, ids)
+	known, later := make(map[string]engine.Identity), false
 	for _, answer := range answers {
-		maps.Copy(known, answer)
+		maps.Copy(known, answer.Known)
+		later = later || answer.Later
 	}
-	if len(known) < len(ids) && len(silent) > 0 {
+	switch {
+	case len(known) == len(ids):
+	case len(silent) > 0:
 		return nil, doesNotAnswer(silent[0])
+	case later:
+		return nil, errTakingOver
 	}
 	return known, nil
 }
 
 // Answer implements engine.Members.
 func (c *clustered) Answer(ctx context.Context, key string) (engine.Answer, bool, error) {
-	answers, silent := askAll[found[engine.Answer]](ctx, c, callAnswer, key)
+	answers, silent := askAll[answerHere](ctx, c, callAnswer, key)
+	later := false
 	for _, answer := range answers {
 		if answer.Found {
-			return answer.Value, true, nil
+			return answer.Answer, true, nil
 		}
+		later = later || answer.Later
 	}
-	if len(silent) > 0 {
+	switch {
+	case len(silent) > 0:
 		return engine.Answer{}, false, doesNotAnswer(silent[0])
+	case later:
+		return engine.Answer{}, false, errTakingOver
 	}
 	return engine.Answer{}, false, nil
 }
 
-var errNoOwner = engine.Errorf(engine.CodeUnavailable, "no member owns the subscription now")
+var (
+	errNoOwner = engine.Errorf(engine.CodeUnavailable, "no member owns the subscription now")
+	// errTakingOver answers whoever gives an id or a key meanwhile: the same may have been accepted.
+	errTakingOver = &engine.Error{
+		Code: engine.CodeUnavailable, RetryAfter: time.Second,
+		Message: "what a member had accepted that is gone is being taken over: whether this was there is not known yet",
+	}
+)
 
 func doesNotAnswer(id placement.MemberID) error {
 	return &engine.Error{
