@@ -145,8 +145,8 @@ func (e *Engine) replayItems(ctx context.Context, version *Subscription, r Repla
 		return e.replayDead(ctx, c, r, visit)
 	}
 	var failed error
-	err = c.walk(ctx, Window{Since: r.Since, Until: r.Until}, position{}, func(event *Event) bool {
-		if event.Directed != "" || !r.wants(event.Topic) || event.Key().Compare(r.After) <= 0 || !e.table.WasFor(event, version.ID) {
+	err = c.walk(ctx, Window{Since: r.Since, Until: r.Until}, e.positionOf(ctx, r.After), func(event *Event) bool {
+		if event.Directed != "" || !r.wants(event.Topic) || !e.table.WasFor(event, version.ID) {
 			return true
 		}
 		var view DeliveryView
@@ -166,6 +166,16 @@ func (e *Engine) replayItems(ctx context.Context, version *Subscription, r Repla
 		return failed
 	}
 	return err
+}
+
+// positionOf is where a walk goes on that has come to an event. One that is gone leaves its accept
+// time: what was accepted at the same moment is visited again.
+func (e *Engine) positionOf(ctx context.Context, key DeliveryKey) position {
+	p := position{milli: key.AcceptedMilli}
+	if event := e.at(ctx, key.Event); event != nil && key != (DeliveryKey{}) {
+		p.id = event.ID
+	}
+	return p
 }
 
 func (e *Engine) replayDead(ctx context.Context, c *classifier, r Replay, visit func(FeedItem, *DeadLetter) bool) error {
