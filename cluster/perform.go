@@ -36,6 +36,10 @@ func (n *Node) effect(e protocol.Effect) {
 		}
 	case protocol.ReadFrames:
 		n.readFrames(t)
+	case protocol.ReadBefore:
+		n.background(func() { n.readBefore(t) })
+	case protocol.PrependReplica:
+		n.background(func() { n.prepend(t) })
 	case protocol.Examine:
 		n.background(func() { n.examine(t) })
 	case protocol.WriteReplica:
@@ -129,6 +133,25 @@ func (n *Node) readFrames(e protocol.ReadFrames) {
 		}
 		n.do(func(core *protocol.Member) { core.FramesRead(time.Now(), e, next, frames) })
 	})
+}
+
+// readBefore reads for the front of a copy.
+func (n *Node) readBefore(e protocol.ReadBefore) {
+	first, frames, err := n.options.Disk.ReadBefore(e.Journal, e.Before, e.Bytes)
+	if err != nil {
+		n.options.Logger.Error("journal could not be read for a follower", "before", e.Before, "error", err)
+		return // the copy shows less; it is begun with the next life of either member
+	}
+	n.do(func(core *protocol.Member) { core.FramesBefore(time.Now(), e, first, frames) })
+}
+
+// prepend puts records in front of a copy.
+func (n *Node) prepend(e protocol.PrependReplica) {
+	if err := n.options.Disk.PrependCopy(e); err != nil {
+		n.options.Logger.Warn("copy of a journal could not be completed", "first", e.First, "error", err)
+		return
+	}
+	n.do(func(core *protocol.Member) { core.Written(time.Now(), e.Token) })
 }
 
 // examine looks for damage in a copy, one after the other: each reads a disk.

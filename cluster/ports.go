@@ -15,6 +15,11 @@ type Disk interface {
 	// from, `from` itself when there is nothing yet. Without frames, what lies before a later
 	// next is lost.
 	ReadFrames(journal engine.JournalID, from uint64, limit int) (frames []byte, next uint64, err error)
+	// ReadBefore reads encoded records of such a journal that end right before a sequence, as many as
+	// fit into limit bytes; there are none where nothing is retained. It waits for the disk.
+	ReadBefore(journal engine.JournalID, before uint64, limit int) (first uint64, frames []byte, err error)
+	// PrependCopy does what p says. It waits for the disk.
+	PrependCopy(p protocol.PrependReplica) error
 	// Examine reads a copy from a sequence on and gives the last one that cannot be read; 0: none.
 	// It waits for the disk, unless ctx ends.
 	Examine(ctx context.Context, journal engine.JournalID, from uint64) (damage uint64, err error)

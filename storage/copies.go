@@ -63,6 +63,7 @@ type heldCopy struct {
 	of      CopyOf
 	begun   uint64
 	journal *Replica
+	filling sync.Mutex // held by Prepend and Drop
 	release uint64
 	account []byte
 }
@@ -119,7 +120,7 @@ func (c *Copies) List() []Copy {
 	for _, h := range c.held {
 		first, next := h.journal.Bounds()
 		list = append(list, Copy{
-			CopyOf: h.of, Begun: h.begun, First: first, Next: next, Release: max(h.release, first), Account: h.account,
+			CopyOf: h.of, Begun: min(h.begun, first), First: first, Next: next, Release: max(h.release, first), Account: h.account,
 		})
 	}
 	return list
@@ -191,6 +192,41 @@ func (c *Copies) Skip(id engine.JournalID, first, next uint64, done func()) erro
 	return journal.Skip(first, next, done)
 }
 
+// Prepend has a copy reach back to the sequence first: with frames in front of it, see
+// Replica.Prepend, or as it is where there are none to be had. It is durable when it returns.
+// Errors: those of Replica.Prepend, not_found, and the disk failed.
+func (c *Copies) Prepend(id engine.JournalID, first uint64, frames []byte) error {
+	h := c.find(id)
+	if h == nil {
+		return errNoCopy
+	}
+	h.filling.Lock()
+	defer h.filling.Unlock()
+	if c.find(id) != h {
+		return errNoCopy
+	}
+	if len(frames) > 0 {
+		if err := h.journal.Prepend(first, frames); err != nil {
+			return err
+		}
+	}
+	if err := c.makeCopy(c.folder(id), h.of, first); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	h.begun = first
+	c.mu.Unlock()
+	return nil
+}
+
+var errNoCopy = engine.Errorf(engine.CodeNotFound, "no such copy")
+
+func (c *Copies) find(id engine.JournalID) *heldCopy {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held[id]
+}
+
 // Examine reads what is synced of a copy from a sequence on and gives the last one that cannot be
 // read; 0: none. Errors: not_found, those of ctx.
 func (c *Copies) Examine(ctx context.Context, id engine.JournalID, from uint64) (damage uint64, err error) {
@@ -219,12 +255,10 @@ const examineBytes = 1 << 20
 
 // Journal is a copy, to be read. Errors: not_found.
 func (c *Copies) Journal(id engine.JournalID) (*Replica, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if h := c.held[id]; h != nil {
+	if h := c.find(id); h != nil {
 		return h.journal, nil
 	}
-	return nil, engine.Errorf(engine.CodeNotFound, "no such copy")
+	return nil, errNoCopy
 }
 
 // SaveAccount keeps the keeper's account of a copy.
@@ -250,6 +284,8 @@ func (c *Copies) Drop(id engine.JournalID) error {
 	if h == nil {
 		return nil
 	}
+	h.filling.Lock() // nothing is written into the folder of a copy that takes its place
+	defer h.filling.Unlock()
 	err := h.journal.Close()
 	// Without the file `of` it is no copy any more, whatever else is left.
 	return errors.Join(err, os.Remove(filepath.Join(c.folder(id), copyOfFile)), os.RemoveAll(c.folder(id)))

@@ -1,7 +1,9 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
+	"math"
 
 	"pannier/engine"
 )
@@ -56,9 +58,36 @@ func VisitFrames(id engine.JournalID, first uint64, frames []byte, visit func(se
 // Errors: *MissingError (there is no from, but the journal goes on behind it); a file could
 // not be opened or read. next is then from.
 func (j *Journal) ReadFrames(from uint64, limit int) (frames []byte, next uint64, err error) {
+	return j.copyFrames(from, math.MaxUint64, limit)
+}
+
+// ReadFramesBefore gives encoded frames like ReadFrames that end right before a sequence: as many as
+// fit into limit bytes, more or less, but at least one. first is the sequence of the first of them,
+// and before when nothing is retained there, or cannot be read. Errors: a file could not be opened
+// or read.
+func (j *Journal) ReadFramesBefore(before uint64, limit int) (first uint64, frames []byte, err error) {
+	oldest, _ := j.Bounds()
+	for n := uint64(max(1, limit/minFrameBytes)); n > 0 && oldest < before; n /= 2 {
+		first = oldest
+		if before-oldest > n {
+			first = before - n
+		}
+		frames, next, err := j.copyFrames(first, before, limit)
+		if missing := (*MissingError)(nil); err != nil && !errors.As(err, &missing) {
+			return before, nil, err
+		}
+		if err == nil && next == before {
+			return first, frames, nil
+		}
+	}
+	return before, nil, nil
+}
+
+// copyFrames is ReadFrames of what lies before a sequence.
+func (j *Journal) copyFrames(from, before uint64, limit int) (frames []byte, next uint64, err error) {
 	from = max(from, 1)
 	synced := j.Synced() // before the walk, which then finds all of it that is there
-	c := frameCopy{next: from, limit: limit}
+	c := frameCopy{next: from, before: before, limit: limit}
 	end, err := j.run(&walk{next: from, left: 1, copy: &c})
 	switch {
 	case err != nil:
@@ -77,6 +106,7 @@ func (j *Journal) ReadFrames(from uint64, limit int) (frames []byte, next uint64
 type frameCopy struct {
 	limit  int
 	next   uint64
+	before uint64 // nothing from there on is copied
 	behind uint64 // the first sequence behind a hole; 0: there was none
 	frames []byte
 }
@@ -84,6 +114,9 @@ type frameCopy struct {
 // take copies a frame of a segment whose frames end at end, unless it is not the next one or
 // does not fit any more. No CRC covers the padding: it is not copied but made again.
 func (c *frameCopy) take(f frame, end int64) bool {
+	if f.sequence >= c.before {
+		return false
+	}
 	if f.sequence != c.next {
 		c.behind = f.sequence
 		return false

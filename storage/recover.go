@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"pannier/engine"
 )
@@ -66,6 +67,12 @@ func (j *Journal) listFiles() (segments []uint64, err error) {
 		return nil, err
 	}
 	for _, entry := range entries {
+		if strings.HasSuffix(entry.Name(), unfinished) { // a crash cut its making short
+			if err := os.Remove(filepath.Join(j.dir, entry.Name())); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		first, ok := parseSegmentName(entry.Name())
 		if !ok || !entry.Type().IsRegular() {
 			j.options.Logger.Warn("journal folder holds a foreign file; it is ignored", "file", filepath.Join(j.dir, entry.Name()))

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"log/slog"
+	"math"
 	"testing"
 
 	"pannier/engine"
@@ -84,7 +85,7 @@ func checkTaken(t *testing.T, g group, first uint64, frames []byte) {
 	sc := newScanner(bytes.NewReader(frames), frameSeed(fuzzRef.Journal), 0, int64(len(frames)), first, last)
 	defer sc.release()
 	sc.lost = func(from, through uint64, _ int64) { t.Errorf("%d to %d are missing", from, through) }
-	c := frameCopy{next: first, limit: len(frames)}
+	c := frameCopy{next: first, before: math.MaxUint64, limit: len(frames)}
 	for range g.records {
 		f, ok, err := sc.scan()
 		if !ok || err != nil || !c.take(f, int64(len(frames))) {

@@ -230,6 +230,13 @@ func (t *segmentSet) trim() {
 	t.sealed = slices.Delete(t.sealed, 0, 1)
 }
 
+// prepend puts a segment in front of all others.
+func (t *segmentSet) prepend(s *segment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sealed = slices.Insert(t.sealed, 0, s)
+}
+
 func (t *segmentSet) forget(s *segment) {
 	t.dropIndex(s)
 	for i := range t.ends {

@@ -216,6 +216,38 @@ func (l *life) readFrames(e protocol.ReadFrames) {
 	}))
 }
 
+// readBefore reads for the front of a copy: a few records, up to the next that is damaged.
+func (l *life) readBefore(e protocol.ReadBefore) {
+	l.world.on(track{onReading, 0, l.member.index}, l.world.between(20, 200_000), l.guard(func() { // nanoseconds
+		first, frames := e.Before, []byte(nil)
+		if j := l.disk.content.journals[e.Journal]; j != nil {
+			for r, found := j.get(first - 1); found && len(frames) < 16*recordBytes; r, found = j.get(first - 1) {
+				frames = append(encodeRecord(r), frames...)
+				first--
+			}
+		}
+		l.core.FramesBefore(l.world.now, e, first, frames)
+	}))
+}
+
+// prependReplica puts records in front of a copy; those that are not to be had are damaged.
+func (l *life) prependReplica(e protocol.PrependReplica) {
+	l.disk.do(func(c *content) {
+		j := c.journals[e.Journal]
+		if j == nil || j.base != e.Next {
+			return
+		}
+		front := make([]record, 0, e.Next-e.First)
+		for b := e.Frames; len(b) > 0; b = b[recordBytes:] {
+			front = append(front, decodeRecord(b))
+		}
+		for n := e.First; len(e.Frames) == 0 && n < e.Next; n++ {
+			front = append(front, record{damaged: true})
+		}
+		j.records, j.base = append(front, j.records...), e.First
+	}, l.guard(func() { l.core.Written(l.world.now, e.Token) }))
+}
+
 // examine looks for damage in a copy.
 func (l *life) examine(e protocol.Examine) {
 	damage := uint64(0)

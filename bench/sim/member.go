@@ -182,6 +182,10 @@ func (l *life) effect(e protocol.Effect) {
 		l.world.transmit(l, t.Envelope)
 	case protocol.ReadFrames:
 		l.readFrames(t)
+	case protocol.ReadBefore:
+		l.readBefore(t)
+	case protocol.PrependReplica:
+		l.prependReplica(t)
 	case protocol.Examine:
 		l.examine(t)
 	case protocol.WriteReplica:

@@ -48,12 +48,28 @@ func readAppend(r *reader, m *protocol.Append) {
 
 func writeAppended(w *writer, m *protocol.Appended) {
 	w.journal(m.Journal)
+	w.uint(m.Base)
 	w.uint(m.Next)
 }
 
 func readAppended(r *reader, m *protocol.Appended) {
 	m.Journal = r.journal()
+	m.Base = r.uint()
 	m.Next = r.uint()
+}
+
+func writePrepend(w *writer, m *protocol.Prepend) {
+	w.journal(m.Journal)
+	w.uint(m.First)
+	w.uint(m.Next)
+	w.bytes(m.Frames)
+}
+
+func readPrepend(r *reader, m *protocol.Prepend) {
+	m.Journal = r.journal()
+	m.First = r.uint()
+	m.Next = r.uint()
+	m.Frames = r.bytes()
 }
 
 func writeProgress(w *writer, m *protocol.Progress) {

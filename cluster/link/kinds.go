@@ -36,6 +36,7 @@ var kinds = [...]kind{
 	17: kindOf(writeShardDigest, readShardDigest),
 	18: kindOf(writeShardSame, readShardSame),
 	19: kindOf(writeShardEntries, readShardEntries),
+	20: kindOf(writePrepend, readPrepend),
 }
 
 // numbers finds the number of a message.

@@ -11,7 +11,7 @@ import (
 // Keep begins a journal of this life, empty.
 func (m *Member) Keep(now time.Time, ref JournalRef) {
 	m.now = now
-	m.replication.keep(ref, 1, 0, nil)
+	m.replication.keep(ref, 1, 1, 0, nil)
 }
 
 // Synced tells that a kept journal is on this member's own disk through a sequence.
@@ -25,6 +25,13 @@ func (m *Member) Synced(now time.Time, id engine.JournalID, through uint64) {
 func (m *Member) FramesRead(now time.Time, read ReadFrames, next uint64, frames []byte) {
 	m.now = now
 	m.replication.framesRead(read.Journal, read.To, read.From, next, frames)
+}
+
+// FramesBefore answers ReadBefore: the frames begin at first. Nothing is retained there when there
+// are none.
+func (m *Member) FramesBefore(now time.Time, read ReadBefore, first uint64, frames []byte) {
+	m.now = now
+	m.replication.framesBefore(read, first, frames)
 }
 
 // Examined answers Examine: damage is the last sequence that cannot be read, 0 where all can.

@@ -297,7 +297,7 @@ func (c *custody) adopt(copied *replica) {
 	c.keeping[copied.ref.ID] = true
 	c.dirty = true
 	release := min(copied.release, copied.synced) // its keeper may have come further than the copy
-	c.member.replication.keep(copied.ref, release, copied.synced-1, copied.state)
+	c.member.replication.keep(copied.ref, copied.base, release, copied.synced-1, copied.state)
 	c.member.emit(Adopt{
 		Journal: copied.ref, Release: release, State: copied.state,
 		Settled: c.member.routing.settledHere(copied.ref.ID, release),

@@ -24,6 +24,22 @@ type (
 		To      placement.MemberID
 		Bytes   int
 	}
+	// ReadBefore reads up to Bytes of a kept journal's encoded records that end right before a
+	// sequence, at least one record, and answers with Member.FramesBefore.
+	ReadBefore struct {
+		Journal engine.JournalID
+		Before  uint64
+		To      placement.MemberID
+		Bytes   int
+	}
+	// PrependReplica puts records in front of a copy that begins at Next; without Frames it is noted
+	// that the copy reaches back to First as it is.
+	PrependReplica struct {
+		Token       uint64
+		Journal     engine.JournalID
+		First, Next uint64
+		Frames      []byte
+	}
 	// Examine reads a copy of an earlier life from a sequence on and answers with
 	// Member.Examined.
 	Examine struct {
@@ -136,27 +152,29 @@ type (
 	Rejoin struct{ Members []placement.MemberID }
 )
 
-func (Send) effect()          {}
-func (ReadFrames) effect()    {}
-func (Examine) effect()       {}
-func (WriteReplica) effect()  {}
-func (WriteProgress) effect() {}
-func (DropReplica) effect()   {}
-func (Committed) effect()     {}
-func (Adopt) effect()         {}
-func (Relinquish) effect()    {}
-func (Deliver) effect()       {}
-func (Settled) effect()       {}
-func (Rehand) effect()        {}
-func (WriteVersions) effect() {}
-func (Propagated) effect()    {}
-func (ClockAhead) effect()    {}
-func (WriteEntries) effect()  {}
-func (Durable) effect()       {}
-func (ScanShard) effect()     {}
-func (Merged) effect()        {}
-func (DropShard) effect()     {}
-func (Gained) effect()        {}
-func (Lost) effect()          {}
-func (BecomeActive) effect()  {}
-func (Rejoin) effect()        {}
+func (Send) effect()           {}
+func (ReadFrames) effect()     {}
+func (ReadBefore) effect()     {}
+func (PrependReplica) effect() {}
+func (Examine) effect()        {}
+func (WriteReplica) effect()   {}
+func (WriteProgress) effect()  {}
+func (DropReplica) effect()    {}
+func (Committed) effect()      {}
+func (Adopt) effect()          {}
+func (Relinquish) effect()     {}
+func (Deliver) effect()        {}
+func (Settled) effect()        {}
+func (Rehand) effect()         {}
+func (WriteVersions) effect()  {}
+func (Propagated) effect()     {}
+func (ClockAhead) effect()     {}
+func (WriteEntries) effect()   {}
+func (Durable) effect()        {}
+func (ScanShard) effect()      {}
+func (Merged) effect()         {}
+func (DropShard) effect()      {}
+func (Gained) effect()         {}
+func (Lost) effect()           {}
+func (BecomeActive) effect()   {}
+func (Rejoin) effect()         {}

@@ -367,6 +367,8 @@ func (m *Member) handle(from placement.MemberID, message Message) {
 		m.replication.appended(from, t)
 	case *Progress:
 		m.replicas.progress(from, t)
+	case *Prepend:
+		m.replicas.prepend(from, t)
 	case *Unfollow:
 		m.replicas.unfollow(from, t)
 	case *Holdings:

@@ -33,10 +33,18 @@ type (
 		First, Next uint64
 		Frames      []byte
 	}
-	// Appended tells up to where (excluded) the copy is synced; 0 answers Unfollow.
+	// Appended tells from where and up to where (excluded) the copy is synced; a Next of 0 answers
+	// Unfollow.
 	Appended struct {
-		Journal engine.JournalID
-		Next    uint64
+		Journal    engine.JournalID
+		Base, Next uint64
+	}
+	// Prepend carries the encoded records from First to Next, Next excluded, which is where the copy
+	// begins; without Frames nothing of them is retained. It is answered with Appended.
+	Prepend struct {
+		Journal     engine.JournalID
+		First, Next uint64
+		Frames      []byte
 	}
 	// Progress tells what of a journal is discharged: nothing below Release is needed, and
 	// State is the keeper's account of the rest.
@@ -146,6 +154,7 @@ type (
 
 func (*Append) message()         {}
 func (*Appended) message()       {}
+func (*Prepend) message()        {}
 func (*Progress) message()       {}
 func (*Unfollow) message()       {}
 func (*Holdings) message()       {}
@@ -172,6 +181,9 @@ func (m *Append) Bytes() int { return messageBytes + len(m.Frames) }
 
 // Bytes implements Message.
 func (*Appended) Bytes() int { return messageBytes }
+
+// Bytes implements Message.
+func (m *Prepend) Bytes() int { return messageBytes + len(m.Frames) }
 
 // Bytes implements Message.
 func (m *Progress) Bytes() int { return messageBytes + len(m.State) }

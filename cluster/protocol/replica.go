@@ -56,7 +56,7 @@ func (r *replicas) append(from placement.MemberID, m *Append) {
 		return // what was on its way when the copy was given up
 	}
 	if m.Begin || m.First != c.next {
-		r.member.send(from, &Appended{Journal: m.Journal.ID, Next: c.synced})
+		r.answer(from, c)
 		return
 	}
 	if len(m.Frames) == 0 {
@@ -139,11 +139,16 @@ func (r *replicas) write(from placement.MemberID, c *replica, w WriteReplica) {
 			return
 		}
 		c.synced = max(c.synced, w.Next)
-		if c.keepers[from] {
-			r.member.send(from, &Appended{Journal: c.ref.ID, Next: c.synced})
-		}
+		r.answer(from, c)
 	})
 	r.member.emit(w)
+}
+
+// answer tells a keeper that counts on a copy how far it reaches.
+func (r *replicas) answer(keeper placement.MemberID, c *replica) {
+	if c.keepers[keeper] {
+		r.member.send(keeper, &Appended{Journal: c.ref.ID, Base: c.base, Next: c.synced})
+	}
 }
 
 // progress keeps the keeper's account, from which the copy would be adopted. The writer's

@@ -49,6 +49,7 @@ type replication struct {
 // kept is a journal that this member keeps.
 type kept struct {
 	ref       JournalRef
+	base      uint64 // it was begun there
 	release   uint64 // nothing below it is needed
 	state     []byte // the account that goes with release
 	synced    uint64
@@ -68,6 +69,9 @@ type follower struct {
 	progress uint64 // release it was told last
 	told     []byte
 	waits    time.Time // since when an answer is waited for
+	base     uint64    // the copy was begun there
+	since    time.Time // when it became a follower
+	filling  bool      // what lies before base is being copied
 }
 
 func newReplication(m *Member) *replication {
@@ -76,10 +80,10 @@ func newReplication(m *Member) *replication {
 	}
 }
 
-// keep begins to keep a journal that is synced through a sequence.
-func (r *replication) keep(ref JournalRef, release, synced uint64, state []byte) {
+// keep begins to keep a journal that was begun at base and is synced through a sequence.
+func (r *replication) keep(ref JournalRef, base, release, synced uint64, state []byte) {
 	r.journals[ref.ID] = &kept{
-		ref: ref, release: max(min(release, synced+1), 1), synced: synced, state: state,
+		ref: ref, base: base, release: max(min(release, synced+1), 1), synced: synced, state: state,
 		followers: make(map[placement.MemberID]*follower),
 	}
 	r.pump(r.journals[ref.ID])
@@ -163,7 +167,7 @@ func (r *replication) pump(j *kept) {
 	for _, id := range chosen {
 		f := j.followers[id]
 		if f == nil {
-			f = &follower{}
+			f = &follower{since: r.member.now}
 			j.followers[id] = f
 			r.begin(j, id, f)
 		}
@@ -180,7 +184,7 @@ func (r *replication) pump(j *kept) {
 // begin asks for a copy from the release point on; the answer says how far one reaches that is
 // there already.
 func (r *replication) begin(j *kept, id placement.MemberID, f *follower) {
-	f.next, f.acked, f.begun, f.progress, f.waits = j.release, j.release, false, 0, r.member.now
+	f.next, f.acked, f.begun, f.filling, f.progress, f.waits = j.release, j.release, false, false, 0, r.member.now
 	r.member.send(id, &Append{Journal: j.ref, Begin: true, First: j.release, Next: j.release})
 }
 
@@ -242,7 +246,8 @@ func (r *replication) appended(from placement.MemberID, m *Appended) {
 		f.begun = true
 		f.next = m.Next
 	}
-	f.acked = m.Next
+	f.filling = f.filling && m.Base == f.base
+	f.acked, f.base = m.Next, m.Base
 	f.next = max(f.next, m.Next)
 	r.commit(j)
 	r.feed(j, from, f)
@@ -272,6 +277,7 @@ func (r *replication) tick() {
 		r.pump(j)
 		r.commit(j)
 		r.tell(j)
+		r.fill(j)
 	}
 }
 
@@ -309,10 +315,16 @@ func (r *replication) tell(j *kept) {
 		return
 	}
 	for _, id := range sortedKeys(j.followers) {
-		if !slices.Contains(chosen, id) && !j.followers[id].released {
+		if !slices.Contains(chosen, id) && !j.followers[id].released && !r.leaves(id) {
 			r.release(j, id)
 		}
 	}
+}
+
+// leaves tells whether a member is about to stop: it keeps what it has for when it is back.
+func (r *replication) leaves(id placement.MemberID) bool {
+	member, seen := r.member.view.Member(id)
+	return seen && member.State == placement.Draining
 }
 
 // release gives a copy up.

@@ -185,6 +185,13 @@ func TestFormerFollowerGoesOnUntilTheNewOneIsComplete(t *testing.T) {
 		t.Error("the former follower was released before the new one was complete")
 	}
 	o.replication.appended(chosen, &Appended{Journal: ref.ID, Next: 10})
+	leaving := activeMember(former)
+	leaving.State = placement.Draining
+	o.View(o.now, []placement.Member{activeMember("a"), activeMember(chosen), leaving})
+	if o.replication.tell(j); j.followers[former].released {
+		t.Error("the former follower was released although it is about to stop, and may come back")
+	}
+	o.View(o.now, []placement.Member{activeMember("a"), activeMember(chosen), activeMember(former)})
 	if o.replication.tell(j); !j.followers[former].released {
 		t.Error("the former follower is not released although the new one is complete")
 	}

@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+
+	"pannier/cluster/placement"
+	"pannier/storage"
 )
 
 // TestRetainedEventsOutliveARollingRestart: what was delivered long ago is listed by every member
@@ -143,5 +146,59 @@ func TestGivenIDsOutliveTheirMember(t *testing.T) {
 	}
 	if got := len(receiver.got()); got != events {
 		t.Errorf("%d requests arrived, want %d", got, events)
+	}
+}
+
+// TestRetainedEventsOutliveTheirMember: what a member took and delivered is listed after it is gone
+// for good, although nobody had followed it from the beginning: whoever follows for half a minute is
+// given all of it.
+func TestRetainedEventsOutliveTheirMember(t *testing.T) {
+	t.Parallel()
+	c := startTestCluster(t, 3, nil)
+	receiver := newTestReceiver(t, nil)
+	id, _ := c.members[0].subscribe(receiver.URL, subscriptionBody{}, "trip.created")
+	var events []string
+	send := func() {
+		for n := range 20 {
+			events = append(events, c.members[0].send("trip.created", fmt.Sprint(n)))
+		}
+		receiver.await(len(events))
+	}
+	send()
+	node := c.members[0].server.member.cluster.node
+	followers := node.View().Followers(placement.MemberID(c.members[0].server.member.folder.Member()))
+	at := func(id placement.MemberID) *testServer {
+		return c.members[slices.IndexFunc(c.members, func(m *testServer) bool { return m.server.member.folder.Member() == string(id) })]
+	}
+	first, second := at(followers[0]), at(followers[1])
+	awaitCopy := func(m *testServer, is func(storage.Copy) bool) {
+		t.Helper()
+		copies := m.server.member.cluster.copies
+		err := eventually(func() bool {
+			return slices.ContainsFunc(copies.List(), func(copied storage.Copy) bool {
+				return copied.Origin == c.members[0].server.member.folder.Member() && is(copied)
+			})
+		})
+		if err != nil {
+			t.Fatalf("the copies are %+v", copies.List())
+		}
+	}
+	awaitCopy(first, func(copied storage.Copy) bool { return copied.Release == 21 })
+	first.stop()
+	c.awaitActive(2)
+	send()
+	awaitCopy(second, func(copied storage.Copy) bool { return copied.Begun == 21 && copied.Next == 41 })
+	awaitCopy(second, func(copied storage.Copy) bool { return copied.Begun == 1 })
+	c.members[0].stop()
+	slices.Sort(events)
+	for _, list := range [][]string{{"events"}, {"subscriptions", id, "deliveries"}} {
+		var got []string
+		err := eventually(func() bool {
+			got = second.listed(list...)
+			return slices.Equal(got, events)
+		})
+		if err != nil {
+			t.Errorf("%d of %d events are listed under %v", len(got), len(events), list)
+		}
 	}
 }

@@ -15,19 +15,41 @@ type clusterDisk struct{ *clustered }
 
 // ReadFrames implements cluster.Disk.
 func (d clusterDisk) ReadFrames(id engine.JournalID, from uint64, limit int) ([]byte, uint64, error) {
-	journal := d.member.journals.byID(id)
-	if journal == nil {
-		held, err := d.copies.Journal(id)
-		if err != nil {
-			return nil, from, err
-		}
-		journal = held.Journal
+	journal, err := d.kept(id)
+	if err != nil {
+		return nil, from, err
 	}
 	frames, next, err := journal.ReadFrames(from, limit)
 	if missing, is := missingIn(err); is {
 		return nil, missing.Next, nil
 	}
 	return frames, next, err
+}
+
+// kept finds a journal that this member keeps.
+func (d clusterDisk) kept(id engine.JournalID) (*storage.Journal, error) {
+	if journal := d.member.journals.byID(id); journal != nil {
+		return journal, nil
+	}
+	held, err := d.copies.Journal(id)
+	if err != nil {
+		return nil, err
+	}
+	return held.Journal, nil
+}
+
+// ReadBefore implements cluster.Disk.
+func (d clusterDisk) ReadBefore(id engine.JournalID, before uint64, limit int) (first uint64, frames []byte, err error) {
+	journal, err := d.kept(id)
+	if err != nil {
+		return before, nil, err
+	}
+	return journal.ReadFramesBefore(before, limit)
+}
+
+// PrependCopy implements cluster.Disk.
+func (d clusterDisk) PrependCopy(p protocol.PrependReplica) error {
+	return d.copies.Prepend(p.Journal, p.First, p.Frames)
 }
 
 // Examine implements cluster.Disk.

@@ -1,0 +1,111 @@
+package protocol
+
+import (
+	"testing"
+
+	"pannier/cluster/placement"
+)
+
+// TestFollowerIsGivenWhatCameBefore: once it has followed for a while, part by part, until its copy
+// reaches back as far as the keeper's.
+func TestFollowerIsGivenWhatCameBefore(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	chosen := o.view.Followers("a")[0]
+	ref := JournalRef{ID: 7, Origin: "a", Boot: 1}
+	o.Keep(o.now, ref)
+	o.Synced(o.now, ref.ID, 99)
+	o.Checkpoint(o.now, ref.ID, 90, nil)
+	o.replication.appended(chosen, &Appended{Journal: ref.ID, Base: 90, Next: 100})
+	reads := func() (reads []ReadBefore) {
+		for _, e := range o.Effects() {
+			if read, is := e.(ReadBefore); is {
+				reads = append(reads, read)
+			}
+		}
+		return reads
+	}
+	o.Effects()
+	if o.Tick(o.now.Add(ReplicateAfter - 1)); len(reads()) != 0 {
+		t.Error("it is given something before it has followed for long enough")
+	}
+	at := o.now.Add(ReplicateAfter)
+	for _, part := range []struct{ before, first uint64 }{{90, 40}, {40, 10}} {
+		o.Tick(at)
+		got := reads()
+		if len(got) != 1 || got[0].Before != part.before || got[0].To != chosen {
+			t.Fatalf("%+v are read, want what lies before %d", got, part.before)
+		}
+		if o.Tick(at); len(reads()) != 0 {
+			t.Error("two parts are under way at a time")
+		}
+		o.FramesBefore(at, got[0], part.first, []byte("frames"))
+		o.replication.appended(chosen, &Appended{Journal: ref.ID, Base: part.before, Next: 100}) // an answer of before
+		if o.Tick(at); len(reads()) != 0 {
+			t.Error("the next part is read before the last one is there")
+		}
+		o.replication.appended(chosen, &Appended{Journal: ref.ID, Base: part.first, Next: 100})
+	}
+	o.Tick(at)
+	read := reads()[0]
+	o.FramesBefore(at, read, read.Before, nil) // the rest has left the retention
+	sent := false
+	for _, e := range o.Effects() {
+		send, _ := e.(Send)
+		for _, m := range send.Envelope.Messages {
+			p, is := m.(*Prepend)
+			sent = sent || (is && p.First == 1 && p.Next == 10 && len(p.Frames) == 0)
+		}
+	}
+	if !sent {
+		t.Error("it does not hear that nothing more is retained")
+	}
+	o.replication.appended(chosen, &Appended{Journal: ref.ID, Base: 1, Next: 100})
+	if o.Tick(at); len(reads()) != 0 {
+		t.Error("a copy that reaches back as far as the keeper's is given more")
+	}
+}
+
+// TestOnlyWhatFitsIsPrepended: what does not end where the copy begins, or comes from a member that
+// does not keep the journal, is of another time.
+func TestOnlyWhatFitsIsPrepended(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		from   placement.MemberID
+		next   uint64
+		answer uint64 // the base that is told; 0: nothing is
+	}{
+		{"fits", "b", 9, 5},
+		{"ends before", "b", 8, 0},
+		{"ends behind", "b", 10, 0},
+		{"of another member", "c", 9, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOwner(t)
+			ref := JournalRef{ID: 7, Origin: "b", Boot: 1}
+			o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 9, Next: 9})
+			o.Effects()
+			o.replicas.prepend(tt.from, &Prepend{Journal: 99, First: 5, Next: 9})
+			o.replicas.prepend(tt.from, &Prepend{Journal: ref.ID, First: 5, Next: tt.next, Frames: []byte("frames")})
+			for _, e := range o.Effects() {
+				if w, is := e.(PrependReplica); is {
+					o.Written(o.now, w.Token)
+				}
+			}
+			var told uint64
+			for _, e := range o.Effects() {
+				send, _ := e.(Send)
+				for _, m := range send.Envelope.Messages {
+					if a, is := m.(*Appended); is {
+						told = a.Base
+					}
+				}
+			}
+			if told != tt.answer {
+				t.Errorf("it tells that the copy reaches back to %d, want %d", told, tt.answer)
+			}
+		})
+	}
+}
