@@ -118,8 +118,18 @@ var clusterMutants = []mutant{
 		wants: []check.Rule{simLast, simLost},
 		edits: []edit{{
 			file: "cluster/protocol/custody.go",
-			old:  "Journal: copied.ref, Release: copied.release, State: copied.state,",
+			old:  "Journal: copied.ref, Release: release, State: copied.state,",
 			new:  "Journal: copied.ref, Release: copied.synced, State: copied.state,",
+		}},
+	},
+	{
+		name: "damage not looked for", sim: true,
+		why:   "a member goes on with a copy of which its disk has lost some",
+		wants: []check.Rule{simLost, simLast, simCopies},
+		edits: []edit{{
+			file: "cluster/protocol/replica.go",
+			old:  "c.unknown, c.damage = false, max(c.damage, damage)",
+			new:  "c.unknown = false",
 		}},
 	},
 	{

@@ -122,8 +122,8 @@ var mutants = []mutant{
 			},
 			{
 				file: "actors/attempts.go",
-				old:  "	if p.ctx.Err() != nil || version.Deleted {",
-				new:  "	if p.ctx.Err() != nil {",
+				old:  "	if p.ctx.Err() != nil || version.Deleted || ",
+				new:  "	if p.ctx.Err() != nil || ",
 			},
 			{
 				file: "engine/subscriptions.go",
