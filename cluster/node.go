@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,8 +78,8 @@ type Node struct {
 	commits map[engine.JournalID][]waitingCommit
 	durable map[uint64]func()
 	changes map[uint64]chan<- protocol.Propagated
-	// adopting are journals that the protocol has adopted and the actors have not yet.
-	adopting map[engine.JournalID]protocol.JournalRef
+	// adopting are journals that the protocol has adopted and the actors have not yet, in order.
+	adopting []protocol.JournalRef
 
 	view      atomic.Pointer[placement.View]
 	owned     [engine.Shards]atomic.Bool
@@ -104,8 +102,8 @@ type waitingCommit struct {
 func Start(ctx context.Context, o Options) (_ *Node, err error) {
 	n := &Node{
 		options: o, commits: make(map[engine.JournalID][]waitingCommit), durable: make(map[uint64]func()),
-		changes: make(map[uint64]chan<- protocol.Propagated), adopting: make(map[engine.JournalID]protocol.JournalRef),
-		work: make(chan struct{}, 1), custody: make(chan func(), 1024), stopped: make(chan struct{}),
+		changes: make(map[uint64]chan<- protocol.Propagated),
+		work:    make(chan struct{}, 1), custody: make(chan func(), 1024), stopped: make(chan struct{}),
 	}
 	n.taken.L = &n.mu
 	n.handing.ready = make(chan struct{}, 1)
@@ -182,7 +180,17 @@ func (n *Node) do(take func(*protocol.Member)) {
 		}
 	}()
 	take(n.core)
-	n.queue = append(n.queue, n.core.Effects()...)
+	n.takeEffects()
+}
+
+// takeEffects queues what the protocol decided; the caller holds mu.
+func (n *Node) takeEffects() {
+	for _, e := range n.core.Effects() {
+		if adopt, is := e.(protocol.Adopt); is {
+			n.adopting = append(n.adopting, adopt.Journal)
+		}
+		n.queue = append(n.queue, e)
+	}
 }
 
 // rouse has the effects that wait performed.
@@ -272,7 +280,7 @@ func (n *Node) UnderReplicated() int {
 func (n *Node) Orphans() []protocol.JournalRef {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return append(n.core.Orphans(), slices.Collect(maps.Values(n.adopting))...)
+	return append(n.core.Orphans(), n.adopting...)
 }
 
 // Lag counts, by follower, the records of this member's journals that it has yet to copy.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pannier/cluster/placement"
@@ -54,9 +55,6 @@ func (n *Node) effect(e protocol.Effect) {
 	case protocol.Committed:
 		n.committed(t)
 	case protocol.Adopt:
-		n.mu.Lock()
-		n.adopting[t.Journal.ID] = t.Journal
-		n.mu.Unlock()
 		n.custody <- func() { n.adopt(t) }
 	case protocol.Relinquish:
 		n.custody <- func() { n.actors.Relinquish(t.Journal) }
@@ -140,7 +138,7 @@ func (n *Node) readBefore(e protocol.ReadBefore) {
 	first, frames, err := n.options.Disk.ReadBefore(e.Journal, e.Before, e.Bytes)
 	if err != nil {
 		n.options.Logger.Error("journal could not be read for a follower", "before", e.Before, "error", err)
-		return // the copy shows less; it is begun with the next life of either member
+		return // the protocol asks again
 	}
 	n.do(func(core *protocol.Member) { core.FramesBefore(time.Now(), e, first, frames) })
 }
@@ -149,6 +147,7 @@ func (n *Node) readBefore(e protocol.ReadBefore) {
 func (n *Node) prepend(e protocol.PrependReplica) {
 	if err := n.options.Disk.PrependCopy(e); err != nil {
 		n.options.Logger.Warn("copy of a journal could not be completed", "first", e.First, "error", err)
+		n.do(func(core *protocol.Member) { core.PrependFailed(e) })
 		return
 	}
 	n.do(func(core *protocol.Member) { core.Written(time.Now(), e.Token) })
@@ -252,7 +251,7 @@ func (n *Node) adopt(e protocol.Adopt) {
 		err = n.actors.Adopt(journal, e)
 	}
 	n.mu.Lock()
-	delete(n.adopting, e.Journal.ID)
+	n.adopting = slices.Delete(n.adopting, 0, 1) // they are adopted in order
 	n.mu.Unlock()
 	if err != nil {
 		n.options.Logger.Error("journal could not be adopted", "origin", string(e.Journal.Origin), "lane", e.Journal.Lane, "error", err)

@@ -16,7 +16,7 @@ func (n *Node) PutVersion(ctx context.Context, version *engine.Subscription) err
 	n.mu.Lock()
 	token := n.core.PutVersion(time.Now(), version)
 	n.changes[token] = answer
-	n.queue = append(n.queue, n.core.Effects()...)
+	n.takeEffects()
 	n.mu.Unlock()
 	n.rouse()
 	select {

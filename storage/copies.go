@@ -192,22 +192,25 @@ func (c *Copies) Skip(id engine.JournalID, first, next uint64, done func()) erro
 	return journal.Skip(first, next, done)
 }
 
-// Prepend has a copy reach back to the sequence first: with frames in front of it, see
+// Prepend has a copy that was begun at next reach back to the sequence first: with frames in front of it, see
 // Replica.Prepend, or as it is where there are none to be had. It is durable when it returns.
 // Errors: those of Replica.Prepend, not_found, and the disk failed.
-func (c *Copies) Prepend(id engine.JournalID, first uint64, frames []byte) error {
+func (c *Copies) Prepend(id engine.JournalID, first, next uint64, frames []byte) error {
 	h := c.find(id)
 	if h == nil {
 		return errNoCopy
 	}
 	h.filling.Lock()
 	defer h.filling.Unlock()
-	if c.find(id) != h {
-		return errNoCopy
+	oldest, _ := h.journal.Bounds()
+	if begun := min(h.begun, oldest); c.find(id) != h || begun != next {
+		return &GapError{Want: begun, Got: next} // it was begun again meanwhile
 	}
 	if len(frames) > 0 {
-		if err := h.journal.Prepend(first, frames); err != nil {
-			return err
+		err := h.journal.Prepend(first, frames)
+		gap := (*GapError)(nil)
+		if trimmed := errors.As(err, &gap) && gap.Want > gap.Got; err != nil && !trimmed {
+			return err // what is in front of a copy that was trimmed has left the retention too
 		}
 	}
 	if err := c.makeCopy(c.folder(id), h.of, first); err != nil {

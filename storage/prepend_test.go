@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"pannier/engine"
 	"pannier/storage"
@@ -50,7 +51,7 @@ func TestCopyReachesBack(t *testing.T) {
 			if err != nil || first >= before || len(frames) == 0 || (limit > 1 && len(frames) > limit) {
 				t.Fatalf("before %d: %d bytes from %d, %v", before, len(frames), first, err)
 			}
-			if err := c.Prepend(copyOf.Journal, first, frames); err != nil {
+			if err := c.Prepend(copyOf.Journal, first, before, frames); err != nil {
 				t.Fatal(err)
 			}
 			before = first
@@ -100,30 +101,70 @@ func TestPrependIsRefused(t *testing.T) {
 	j, _ := keeper(t, 20)
 	c := openCopies(t, filepath.Join(t.TempDir(), "copies"))
 	defer closeCopies(t, c)
-	if err := c.Prepend(copyOf.Journal, 1, nil); engine.ErrorCode(err) != engine.CodeNotFound {
+	if err := c.Prepend(copyOf.Journal, 1, 11, nil); engine.ErrorCode(err) != engine.CodeNotFound {
 		t.Errorf("without a copy: %v, want not_found", err)
 	}
 	if err := c.Begin(copyOf, 11); err != nil {
 		t.Fatal(err)
 	}
-	for _, before := range []uint64{10, 12} {
-		first, frames, err := j.ReadFramesBefore(before, 300)
-		if err != nil {
-			t.Fatal(err)
-		}
-		gap := (*storage.GapError)(nil)
-		if err := c.Prepend(copyOf.Journal, first, frames); !errors.As(err, &gap) {
-			t.Errorf("frames that end before %d: %v, want a gap", before, err)
-		}
+	first, frames, err := j.ReadFramesBefore(12, 300)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := c.Prepend(copyOf.Journal, 1, make([]byte, storage.MaxAppendFrames+1)); engine.ErrorCode(err) != engine.CodeTooLarge {
+	gap := (*storage.GapError)(nil)
+	if err := c.Prepend(copyOf.Journal, first, 11, frames); !errors.As(err, &gap) {
+		t.Errorf("frames that end behind the beginning: %v, want a gap", err)
+	}
+	if err := c.Prepend(copyOf.Journal, 1, 10, nil); !errors.As(err, &gap) {
+		t.Errorf("for a copy that was begun elsewhere: %v, want a gap", err)
+	}
+	if err := c.Prepend(copyOf.Journal, 1, 11, make([]byte, storage.MaxAppendFrames+1)); engine.ErrorCode(err) != engine.CodeTooLarge {
 		t.Errorf("too many frames: %v, want too_large", err)
 	}
-	if err := c.Prepend(copyOf.Journal, 1, []byte("no frames at all")); err == nil {
+	if err := c.Prepend(copyOf.Journal, 1, 11, []byte("no frames at all")); err == nil {
 		t.Error("what are no frames was taken")
 	}
 	if got := c.List()[0]; got.Begun != 11 || got.First != 11 {
 		t.Errorf("after that it is described as %+v", got)
+	}
+}
+
+// TestWhatLeftTheRetentionIsNotPutBack: the copy was trimmed while its front was filled. It reaches
+// back as far as the retention lets it.
+func TestWhatLeftTheRetentionIsNotPutBack(t *testing.T) {
+	t.Parallel()
+	j, _ := keeper(t, 20)
+	c := openCopies(t, filepath.Join(t.TempDir(), "copies"))
+	defer closeCopies(t, c)
+	if err := c.Begin(copyOf, 16); err != nil {
+		t.Fatal(err)
+	}
+	frames, _, err := j.ReadFrames(16, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendCopy(t, c, 16, frames)
+	part := func(before uint64) uint64 {
+		t.Helper()
+		first, frames, err := j.ReadFramesBefore(before, 300)
+		if err == nil {
+			err = c.Prepend(copyOf.Journal, first, before, frames)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return first
+	}
+	first := part(16)
+	if err := c.SaveAccount(copyOf.Journal, 21, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Trim(time.Now(), func(string) time.Duration { return 0 }, nil); err != nil {
+		t.Fatal(err)
+	}
+	first = part(first)
+	if got := c.List()[0]; got.Begun != first || got.First != 16 {
+		t.Errorf("it is described as %+v, want it begun at %d and to hold from 16 on", got, first)
 	}
 }
 
@@ -135,7 +176,7 @@ func TestCopyIsNotedToReachBack(t *testing.T) {
 	if err := c.Begin(copyOf, 11); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Prepend(copyOf.Journal, 1, nil); err != nil {
+	if err := c.Prepend(copyOf.Journal, 1, 11, nil); err != nil {
 		t.Fatal(err)
 	}
 	closeCopies(t, c)

@@ -103,12 +103,12 @@ func (w *writer) holding(h protocol.Holding) {
 	w.uint(h.Next)
 	w.uint(h.Release)
 	w.bool(h.Keeping)
-	w.bool(h.Damaged)
+	w.uint(h.Damage)
 }
 
 func (r *reader) holding() protocol.Holding {
 	return protocol.Holding{
-		Journal: r.journalRef(), Base: r.uint(), Next: r.uint(), Release: r.uint(), Keeping: r.bool(), Damaged: r.bool(),
+		Journal: r.journalRef(), Base: r.uint(), Next: r.uint(), Release: r.uint(), Keeping: r.bool(), Damage: r.uint(),
 	}
 }
 

@@ -10,25 +10,35 @@ const (
 	// ReplicateAfter is how long a member has followed before it is given what was discharged before
 	// it began to: one that stands in for another for a moment is not worth it.
 	ReplicateAfter = 30 * time.Second
+	// fillAgain is how long an answer is waited for: the disk of either member may be full, or fail.
+	fillAgain = time.Minute
 	// backfillBytes bounds the frames of one Prepend. Each becomes a segment of the copy.
 	backfillBytes = 2 << 20
 )
 
 // fill copies to followers, from the newest to the oldest, what is retained of a journal and was
 // discharged before they began to follow: lists, feeds and replays show it, whoever keeps the
-// journal later. One part is under way at a time.
+// journal later. One part is under way to a member at a time.
 //
 //	kept    base ├───────────────────────────────────┤
 //	copy                  base ◄── Prepend ├─────────┤
-func (r *replication) fill(j *kept) {
-	for _, id := range r.chosen() {
-		f := j.followers[id]
-		if f == nil || !f.begun || f.filling || f.base <= j.base || f.acked <= j.committed ||
-			r.member.now.Sub(f.since) < ReplicateAfter || !r.member.hasRoom(id) {
-			continue
+func (r *replication) fill() {
+	busy := make(map[placement.MemberID]bool)
+	for _, j := range r.journals {
+		for id, f := range j.followers {
+			busy[id] = busy[id] || (!f.filling.IsZero() && r.member.now.Sub(f.filling) < fillAgain)
 		}
-		f.filling = true
-		r.member.emit(ReadBefore{Journal: j.ref.ID, Before: f.base, To: id, Bytes: backfillBytes})
+	}
+	for _, j := range sorted(r.journals) {
+		for _, id := range r.chosen() {
+			f := j.followers[id]
+			if f == nil || !f.begun || busy[id] || f.base <= j.base || f.acked <= j.committed ||
+				r.member.now.Sub(f.since) < ReplicateAfter || !r.member.hasRoom(id) {
+				continue
+			}
+			f.filling, busy[id] = r.member.now, true
+			r.member.emit(ReadBefore{Journal: j.ref.ID, Before: f.base, To: id, Bytes: backfillBytes})
+		}
 	}
 }
 
@@ -40,8 +50,12 @@ func (r *replication) framesBefore(read ReadBefore, first uint64, frames []byte)
 		return
 	}
 	f := j.followers[read.To]
-	if !f.filling || f.base != read.Before {
+	switch {
+	case f.filling.IsZero() || f.base != read.Before:
 		return // it was begun again meanwhile
+	case !r.member.hasRoom(read.To):
+		f.filling = time.Time{}
+		return
 	}
 	if len(frames) == 0 {
 		first = j.base
@@ -52,7 +66,14 @@ func (r *replication) framesBefore(read ReadBefore, first uint64, frames []byte)
 // prepend puts records in front of a copy.
 func (r *replicas) prepend(from placement.MemberID, m *Prepend) {
 	c := r.copies[m.Journal]
-	if c == nil || !c.keepers[from] || m.Next != c.base || m.First >= m.Next {
+	if c == nil || m.First >= m.Next {
+		return
+	}
+	if m.Next != c.base {
+		r.answer(from, c) // another keeper was quicker
+		return
+	}
+	if !c.keepers[from] {
 		return
 	}
 	w := PrependReplica{Journal: m.Journal, First: m.First, Next: m.Next, Frames: m.Frames}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"pannier/cluster/placement"
+	"pannier/engine"
 )
 
 // TestFollowerIsGivenWhatCameBefore: once it has followed for a while, part by part, until its copy
@@ -107,5 +108,35 @@ func TestOnlyWhatFitsIsPrepended(t *testing.T) {
 				t.Errorf("it tells that the copy reaches back to %d, want %d", told, tt.answer)
 			}
 		})
+	}
+}
+
+// TestOnePartAtATimeToAMember, however many journals it follows; one that is not answered for long is
+// sent again.
+func TestOnePartAtATimeToAMember(t *testing.T) {
+	t.Parallel()
+	o := newOwner(t)
+	chosen := o.view.Followers("a")[0]
+	for id := range engine.JournalID(3) {
+		ref := JournalRef{ID: id + 1, Origin: "a", Boot: 1}
+		o.Keep(o.now, ref)
+		o.Synced(o.now, ref.ID, 99)
+		o.replication.appended(chosen, &Appended{Journal: ref.ID, Base: 90, Next: 100})
+	}
+	reads := func() (n int) {
+		o.Tick(o.now)
+		return effectsOf[ReadBefore](o.Member)
+	}
+	o.now = o.now.Add(ReplicateAfter)
+	if got := reads(); got != 1 {
+		t.Errorf("%d parts are read at once, want 1", got)
+	}
+	o.now = o.now.Add(fillAgain - 1)
+	if got := reads(); got != 0 {
+		t.Errorf("%d parts are read while one is on its way", got)
+	}
+	o.now = o.now.Add(1)
+	if got := reads(); got != 1 {
+		t.Errorf("%d parts are read after one was not answered, want 1", got)
 	}
 }

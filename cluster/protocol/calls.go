@@ -34,6 +34,9 @@ func (m *Member) FramesBefore(now time.Time, read ReadBefore, first uint64, fram
 	m.replication.framesBefore(read, first, frames)
 }
 
+// PrependFailed tells that records could not be put in front of a copy: its keeper tries again.
+func (m *Member) PrependFailed(p PrependReplica) { delete(m.awaiting, p.Token) }
+
 // Examined answers Examine: damage is the last sequence that cannot be read, 0 where all can.
 func (m *Member) Examined(now time.Time, id engine.JournalID, damage uint64) {
 	m.now = now

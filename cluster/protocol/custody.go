@@ -24,8 +24,7 @@ const (
 )
 
 // custody finds a keeper for the journals of lives that are over (I4): of all live members with
-// a copy one whose copy is not damaged, of those the one that reaches furthest, then the one that
-// was begun earliest and shows most of what is discharged, then the one that keeps it already,
+// a copy the one whose copy reaches furthest without damage, then the one that was begun earliest and shows most of what is discharged, then the one that keeps it already,
 // then the member that wrote it, then the first by rank. Every member decides by the same rule
 // from what all have told; two that decide differently for a moment both deliver, which repeats
 // events and loses none.
@@ -81,7 +80,7 @@ func (c *custody) holdings() *Holdings {
 func (c *custody) holding(copied *replica) Holding {
 	return Holding{
 		Journal: copied.ref, Base: copied.base, Next: copied.synced, Release: copied.release,
-		Keeping: c.keeping[copied.ref.ID], Damaged: copied.damaged(),
+		Keeping: c.keeping[copied.ref.ID], Damage: copied.damaged(),
 	}
 }
 
@@ -96,7 +95,7 @@ func (c *custody) hear(from placement.MemberID, m *Holdings) {
 	}
 	c.heard[from] = h
 	c.member.replicas.kept(from, h.journals)
-	c.over(slices.DeleteFunc(m.Finished, func(end Ending) bool { return c.member.replicas.copies[end.Journal] == nil }))
+	c.over(slices.DeleteFunc(slices.Clone(m.Finished), func(end Ending) bool { return c.member.replicas.copies[end.Journal] == nil }))
 	c.decide()
 }
 
@@ -196,19 +195,32 @@ func (c *custody) decide() {
 // waiting are the copies here of journals that nobody keeps yet.
 func (c *custody) waiting() (waiting []JournalRef) {
 	for _, id := range sortedKeys(c.orphans) {
-		copied := c.member.replicas.copies[id]
-		if copied != nil && !c.keeping[id] && !c.best(copied).Keeping {
+		if copied := c.member.replicas.copies[id]; copied != nil && !c.kept(id) {
 			waiting = append(waiting, copied.ref)
 		}
 	}
 	return waiting
 }
 
+// kept tells whether somebody keeps a journal of which there is a copy here.
+func (c *custody) kept(id engine.JournalID) bool {
+	if c.keeping[id] {
+		return true
+	}
+	for _, m := range c.member.view.Members() {
+		if c.heard[m.ID].journals[id].Keeping {
+			return true
+		}
+	}
+	return false
+}
+
 // failed has a journal that could not be adopted tried again, if this member is still to keep it.
 func (c *custody) failed(id engine.JournalID) {
-	if c.keeping[id] {
+	if copied := c.member.replicas.copies[id]; copied != nil && c.keeping[id] {
 		c.relinquish(id)
 		c.orphans[id] = c.member.now
+		copied.damage = max(copied.damage, copied.release) // others come first
 	}
 }
 
@@ -249,7 +261,7 @@ func (k candidate) compare(other candidate, rank []placement.MemberID) int {
 		}
 	}
 	return cmp.Or(
-		cmp.Compare(flag(k.Damaged), flag(other.Damaged)),
+		cmp.Compare(other.reach(), k.reach()),
 		cmp.Compare(other.Next, k.Next),
 		cmp.Compare(k.Base, other.Base),
 		cmp.Compare(flag(other.Keeping), flag(k.Keeping)),

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -39,7 +40,8 @@ func TestBetterCopyIsKept(t *testing.T) {
 		{"longer here, begun earlier and kept there", replica{base: 9, next: 21}, Holding{Base: 1, Keeping: true}, false},
 		{"longer here, damaged", replica{base: 1, next: 21, damage: 12}, Holding{Base: 9}, true},
 		{"damaged here", replica{base: 1, damage: 12}, Holding{Base: 9}, true},
-		{"damaged there, kept there", replica{base: 9}, Holding{Base: 1, Keeping: true, Damaged: true}, false},
+		{"damaged there, kept there", replica{base: 9}, Holding{Base: 1, Keeping: true, Damage: 12}, false},
+		{"damaged there behind the end here", replica{base: 1, next: 12}, Holding{Base: 1, Damage: 15}, true},
 		{"damaged here below the release point", replica{base: 1, damage: 11}, Holding{Base: 9}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -47,7 +49,7 @@ func TestBetterCopyIsKept(t *testing.T) {
 			o := newOwner(t)
 			ref := JournalRef{ID: 7, Origin: "gone", Boot: 1}
 			here := tt.here
-			here.ref, here.next, here.release = ref, max(here.next, 20), 12
+			here.ref, here.next, here.release = ref, cmp.Or(here.next, 20), min(12, cmp.Or(here.next, 20))
 			here.synced = here.next
 			o.replicas.copies[ref.ID] = &here
 			there := tt.there
@@ -172,8 +174,8 @@ func TestDamagedCopyIsBegunAgain(t *testing.T) {
 		t.Fatal("the keeper does not hear that the copy is damaged")
 	}
 	o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 5, Next: 5})
-	if c := o.replicas.copies[ref.ID]; c.base != 5 || c.next != 5 || c.damaged() {
-		t.Errorf("the copy reaches from %d to %d, damaged %t; want an empty one from 5", c.base, c.next, c.damaged())
+	if c := o.replicas.copies[ref.ID]; c.base != 5 || c.next != 5 || c.damaged() != 0 {
+		t.Errorf("the copy reaches from %d to %d, damaged at %d; want an empty one from 5", c.base, c.next, c.damaged())
 	}
 }
 

@@ -81,7 +81,15 @@ type Holding struct {
 	Next    uint64 // it ends before
 	Release uint64 // everything below is discharged, as far as the member knows
 	Keeping bool   // the member is responsible for what is undischarged
-	Damaged bool   // something undischarged of it cannot be read
+	Damage  uint64 // the last sequence that is undischarged and cannot be read; 0: there is none
+}
+
+// reach is how far a copy can be relied on: one that is damaged is as good as one that ends there.
+func (h *Holding) reach() uint64 {
+	if h.Damage > 0 {
+		return h.Damage
+	}
+	return h.Next
 }
 
 // Deliveries (routing.go).

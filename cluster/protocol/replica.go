@@ -88,7 +88,7 @@ func (r *replicas) examined(id engine.JournalID, damage uint64) {
 		return // it was begun again meanwhile
 	}
 	c.unknown, c.damage = false, max(c.damage, damage)
-	if !c.damaged() {
+	if c.damaged() == 0 {
 		return
 	}
 	for _, keeper := range sortedKeys(c.keepers) {
@@ -97,8 +97,13 @@ func (r *replicas) examined(id engine.JournalID, damage uint64) {
 	}
 }
 
-// damaged tells whether something undischarged of a copy cannot be read.
-func (c *replica) damaged() bool { return c.damage >= c.release }
+// damaged is the last sequence of a copy that is undischarged and cannot be read; 0: there is none.
+func (c *replica) damaged() uint64 {
+	if c.damage < c.release {
+		return 0
+	}
+	return c.damage
+}
 
 // heeds tells whether a keeper is listened to: nobody but a journal's writer as long as that is
 // seen. Another that does not see it may keep the journal too, and take for discharged what it
@@ -121,7 +126,7 @@ func (r *replicas) mustBegin(c *replica, keeper placement.MemberID, first uint64
 	if c == nil || c.next+MaxCatchUp < first {
 		return true
 	}
-	if first >= c.base && !c.damaged() {
+	if first >= c.base && c.damaged() == 0 {
 		return false
 	}
 	others := len(c.keepers)
@@ -129,7 +134,7 @@ func (r *replicas) mustBegin(c *replica, keeper placement.MemberID, first uint64
 		others--
 	}
 	its := r.holding(keeper, c.ref.ID)
-	return r.writes(keeper, c.ref) || (others == 0 && its.Next >= c.next && !its.Damaged)
+	return r.writes(keeper, c.ref) || (others == 0 && its.Next >= c.next && its.Damage == 0)
 }
 
 // write acknowledges what it writes once it is synced.

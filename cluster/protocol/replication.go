@@ -71,7 +71,7 @@ type follower struct {
 	waits    time.Time // since when an answer is waited for
 	base     uint64    // the copy was begun there
 	since    time.Time // when it became a follower
-	filling  bool      // what lies before base is being copied
+	filling  time.Time // since when a part of what lies before base is on its way; zero: none is
 }
 
 func newReplication(m *Member) *replication {
@@ -184,7 +184,7 @@ func (r *replication) pump(j *kept) {
 // begin asks for a copy from the release point on; the answer says how far one reaches that is
 // there already.
 func (r *replication) begin(j *kept, id placement.MemberID, f *follower) {
-	f.next, f.acked, f.begun, f.filling, f.progress, f.waits = j.release, j.release, false, false, 0, r.member.now
+	f.next, f.acked, f.begun, f.filling, f.progress, f.waits = j.release, j.release, false, time.Time{}, 0, r.member.now
 	r.member.send(id, &Append{Journal: j.ref, Begin: true, First: j.release, Next: j.release})
 }
 
@@ -246,7 +246,9 @@ func (r *replication) appended(from placement.MemberID, m *Appended) {
 		f.begun = true
 		f.next = m.Next
 	}
-	f.filling = f.filling && m.Base == f.base
+	if m.Base != f.base {
+		f.filling = time.Time{}
+	}
 	f.acked, f.base = m.Next, m.Base
 	f.next = max(f.next, m.Next)
 	r.commit(j)
@@ -277,8 +279,8 @@ func (r *replication) tick() {
 		r.pump(j)
 		r.commit(j)
 		r.tell(j)
-		r.fill(j)
 	}
+	r.fill()
 }
 
 // suspect passes over the chosen followers that hold an unanswered event up.

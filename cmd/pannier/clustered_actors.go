@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"pannier/actors"
 	"pannier/cluster/protocol"
@@ -104,8 +105,32 @@ func (a clusterActors) Adopt(journal engine.Journal, how protocol.Adopt) error {
 			return err
 		}
 	}
+	_, next := journal.Bounds()
+	mark, cursors = upTo(next, mark, cursors)
 	return a.member.system.Adopt(actors.Adoption{
 		Name: fmt.Sprintf("%s%s%016x", ref.Lane, adoptedMark, uint64(ref.ID)), Lane: ref.Lane, Journal: journal, Mark: mark, Cursors: cursors, Settled: how.Settled,
 		Foreign: string(ref.Origin) != a.member.folder.Member(),
 	})
+}
+
+// upTo is an account as far as a copy goes that ends before next: its keeper may have come further.
+func upTo(next uint64, mark engine.Watermark, cursors []engine.Cursor) (engine.Watermark, []engine.Cursor) {
+	mark.Sequence, mark.Routed, mark.OpenThrough = min(mark.Sequence, next), min(mark.Routed, next-1), min(mark.OpenThrough, next-1)
+	for n := range mark.Open {
+		open := &mark.Open[n]
+		open.Sequences = slices.DeleteFunc(open.Sequences, func(sequence uint64) bool { return sequence >= next })
+	}
+	var within []engine.Cursor
+	for _, c := range cursors {
+		ranges := make([]engine.Range, 0, len(c.Ranges))
+		for _, r := range c.Ranges {
+			if r.From < next {
+				ranges = append(ranges, engine.Range{From: r.From, Through: min(r.Through, next-1)})
+			}
+		}
+		if c.Ranges = ranges; len(ranges) > 0 {
+			within = append(within, c)
+		}
+	}
+	return mark, within
 }

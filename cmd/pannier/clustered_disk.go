@@ -49,7 +49,7 @@ func (d clusterDisk) ReadBefore(id engine.JournalID, before uint64, limit int) (
 
 // PrependCopy implements cluster.Disk.
 func (d clusterDisk) PrependCopy(p protocol.PrependReplica) error {
-	return d.copies.Prepend(p.Journal, p.First, p.Frames)
+	return d.copies.Prepend(p.Journal, p.First, p.Next, p.Frames)
 }
 
 // Examine implements cluster.Disk.
