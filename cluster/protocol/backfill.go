@@ -23,11 +23,15 @@ const (
 //	kept    base ├───────────────────────────────────┤
 //	copy                  base ◄── Prepend ├─────────┤
 func (r *replication) fill() {
-	busy := make(map[placement.MemberID]bool)
+	busy, lacking := make(map[placement.MemberID]bool), false
 	for _, j := range r.journals {
 		for id, f := range j.followers {
 			busy[id] = busy[id] || (!f.filling.IsZero() && r.member.now.Sub(f.filling) < fillAgain)
+			lacking = lacking || f.base > j.base
 		}
+	}
+	if !lacking {
+		return
 	}
 	for _, j := range sorted(r.journals) {
 		for _, id := range r.chosen() {
@@ -66,14 +70,11 @@ func (r *replication) framesBefore(read ReadBefore, first uint64, frames []byte)
 // prepend puts records in front of a copy.
 func (r *replicas) prepend(from placement.MemberID, m *Prepend) {
 	c := r.copies[m.Journal]
-	if c == nil || m.First >= m.Next {
+	switch {
+	case c == nil || !c.keepers[from] || m.First >= m.Next:
 		return
-	}
-	if m.Next != c.base {
+	case m.Next != c.base:
 		r.answer(from, c) // another keeper was quicker
-		return
-	}
-	if !c.keepers[from] {
 		return
 	}
 	w := PrependReplica{Journal: m.Journal, First: m.First, Next: m.Next, Frames: m.Frames}
