@@ -135,7 +135,7 @@ var clusterMutants = []mutant{
 	{
 		name: "forgotten without notice", sim: true,
 		why:   "a member that was given up for a moment goes on waiting for what it was owed",
-		wants: []check.Rule{simCopies, simLast, simKeeper, simSame},
+		wants: []check.Rule{simCopies, simLast, simKeeper, simSame, simLost},
 		edits: []edit{{
 			file: "cluster/protocol/member.go",
 			old:  "if s.forgottenBy(e) {",
