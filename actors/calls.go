@@ -71,12 +71,12 @@ func (s *System) Look(ctx context.Context, id engine.SubscriptionID) (engine.Sub
 	return work, nil
 }
 
-// Standings implements engine.Deliveries.
+// Standings implements engine.Deliveries. Subscriptions that are not known here have nothing.
 func (s *System) Standings(ctx context.Context, ids []engine.SubscriptionID) ([]engine.Standing, error) {
 	standings := make([]engine.Standing, len(ids))
 	for n, id := range ids {
 		work, err := s.Look(ctx, id)
-		if err != nil {
+		if err != nil && engine.ErrorCode(err) != engine.CodeNotFound {
 			return nil, err
 		}
 		standings[n] = work.Standing

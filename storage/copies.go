@@ -68,6 +68,13 @@ type heldCopy struct {
 	account []byte
 }
 
+// reachesBack is where the copy was begun, or what was put in front of it begins: a crash may have
+// come before that was noted.
+func (h *heldCopy) reachesBack() uint64 {
+	first, _ := h.journal.Bounds()
+	return min(h.begun, first)
+}
+
 // OpenCopies opens every copy below dir.
 func OpenCopies(dir string, options JournalOptions) (*Copies, error) {
 	c := &Copies{dir: dir, options: options, held: make(map[engine.JournalID]*heldCopy)}
@@ -120,7 +127,7 @@ func (c *Copies) List() []Copy {
 	for _, h := range c.held {
 		first, next := h.journal.Bounds()
 		list = append(list, Copy{
-			CopyOf: h.of, Begun: min(h.begun, first), First: first, Next: next, Release: max(h.release, first), Account: h.account,
+			CopyOf: h.of, Begun: h.reachesBack(), First: first, Next: next, Release: max(h.release, first), Account: h.account,
 		})
 	}
 	return list
@@ -192,8 +199,9 @@ func (c *Copies) Skip(id engine.JournalID, first, next uint64, done func()) erro
 	return journal.Skip(first, next, done)
 }
 
-// Prepend has a copy that was begun at next reach back to the sequence first: with frames in front of it, see
-// Replica.Prepend, or as it is where there are none to be had. It is durable when it returns.
+// Prepend has a copy that was begun at next reach back to the sequence first: with frames in front
+// of it, see Replica.Prepend, or as it is where there are none to be had. It is durable when it
+// returns.
 // Errors: those of Replica.Prepend, not_found, and the disk failed.
 func (c *Copies) Prepend(id engine.JournalID, first, next uint64, frames []byte) error {
 	h := c.find(id)
@@ -202,8 +210,7 @@ func (c *Copies) Prepend(id engine.JournalID, first, next uint64, frames []byte)
 	}
 	h.filling.Lock()
 	defer h.filling.Unlock()
-	oldest, _ := h.journal.Bounds()
-	if begun := min(h.begun, oldest); c.find(id) != h || begun != next {
+	if begun := h.reachesBack(); c.find(id) != h || begun != next {
 		return &GapError{Want: begun, Got: next} // it was begun again meanwhile
 	}
 	if len(frames) > 0 {

@@ -68,11 +68,7 @@ func TestCopiesAreThereAfterAnOpening(t *testing.T) {
 	if err := c.Begin(copyOf, 1); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	if err := c.Append(copyOf.Journal, 1, frames, func() { close(done) }); err != nil {
-		t.Fatal(err)
-	}
-	<-done
+	appendCopy(t, c, 1, frames)
 	account := storage.EncodeAccount(engine.Watermark{Journal: 77, Sequence: 7}, nil)
 	if err := c.SaveAccount(copyOf.Journal, 7, account); err != nil {
 		t.Fatal(err)

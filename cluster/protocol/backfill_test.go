@@ -18,14 +18,7 @@ func TestFollowerIsGivenWhatCameBefore(t *testing.T) {
 	o.Synced(o.now, ref.ID, 99)
 	o.Checkpoint(o.now, ref.ID, 90, nil)
 	o.replication.appended(chosen, &Appended{Journal: ref.ID, Base: 90, Next: 100})
-	reads := func() (reads []ReadBefore) {
-		for _, e := range o.Effects() {
-			if read, is := e.(ReadBefore); is {
-				reads = append(reads, read)
-			}
-		}
-		return reads
-	}
+	reads := func() []ReadBefore { return effectsOf[ReadBefore](o.Member) }
 	o.Effects()
 	if o.Tick(o.now.Add(ReplicateAfter - 1)); len(reads()) != 0 {
 		t.Error("it is given something before it has followed for long enough")
@@ -50,15 +43,7 @@ func TestFollowerIsGivenWhatCameBefore(t *testing.T) {
 	o.Tick(at)
 	read := reads()[0]
 	o.FramesBefore(at, read, read.Before, nil) // the rest has left the retention
-	sent := false
-	for _, e := range o.Effects() {
-		send, _ := e.(Send)
-		for _, m := range send.Envelope.Messages {
-			p, is := m.(*Prepend)
-			sent = sent || (is && p.First == 1 && p.Next == 10 && len(p.Frames) == 0)
-		}
-	}
-	if !sent {
+	if sent := sentTo[*Prepend](o.Effects(), chosen); len(sent) != 1 || sent[0].First != 1 || sent[0].Next != 10 || len(sent[0].Frames) != 0 {
 		t.Error("it does not hear that nothing more is retained")
 	}
 	o.replication.appended(chosen, &Appended{Journal: ref.ID, Base: 1, Next: 100})
@@ -90,19 +75,12 @@ func TestOnlyWhatFitsIsPrepended(t *testing.T) {
 			o.Effects()
 			o.replicas.prepend(tt.from, &Prepend{Journal: 99, First: 5, Next: 9})
 			o.replicas.prepend(tt.from, &Prepend{Journal: ref.ID, First: 5, Next: tt.next, Frames: []byte("frames")})
-			for _, e := range o.Effects() {
-				if w, is := e.(PrependReplica); is {
-					o.Written(o.now, w.Token)
-				}
+			for _, w := range effectsOf[PrependReplica](o.Member) {
+				o.Written(o.now, w.Token)
 			}
 			var told uint64
-			for _, e := range o.Effects() {
-				send, _ := e.(Send)
-				for _, m := range send.Envelope.Messages {
-					if a, is := m.(*Appended); is {
-						told = a.Base
-					}
-				}
+			for _, a := range sentTo[*Appended](o.Effects(), tt.from) {
+				told = a.Base
 			}
 			if told != tt.answer {
 				t.Errorf("it tells that the copy reaches back to %d, want %d", told, tt.answer)
@@ -125,7 +103,7 @@ func TestOnePartAtATimeToAMember(t *testing.T) {
 	}
 	reads := func() (n int) {
 		o.Tick(o.now)
-		return effectsOf[ReadBefore](o.Member)
+		return len(effectsOf[ReadBefore](o.Member))
 	}
 	o.now = o.now.Add(ReplicateAfter)
 	if got := reads(); got != 1 {

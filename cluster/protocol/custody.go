@@ -24,9 +24,9 @@ const (
 )
 
 // custody finds a keeper for the journals of lives that are over (I4): of all live members with
-// a copy the one whose copy reaches furthest without damage, then the one that was begun earliest and shows most of what is discharged, then the one that keeps it already,
-// then the member that wrote it, then the first by rank. Every member decides by the same rule
-// from what all have told; two that decide differently for a moment both deliver, which repeats
+// a copy the one whose copy reaches furthest without damage, then the one that was begun earliest
+// and shows most of what is discharged, then the one that keeps it already, then the member that
+// wrote it, then the first by rank. Every member decides by the same rule from what all have told; two that decide differently for a moment both deliver, which repeats
 // events and loses none.
 //
 //	      origin dead          best of all heard, or the grace is over

@@ -15,16 +15,6 @@ func orphan(o *owner, base, next uint64) JournalRef {
 	return ref
 }
 
-// effectsOf counts effects of one kind.
-func effectsOf[E Effect](m *Member) (n int) {
-	for _, e := range m.Effects() {
-		if _, is := e.(E); is {
-			n++
-		}
-	}
-	return n
-}
-
 // TestBetterCopyIsKept: which of two copies that reach equally far is kept.
 func TestBetterCopyIsKept(t *testing.T) {
 	t.Parallel()
@@ -102,7 +92,7 @@ func TestLongerCopyOutlivesTheEndOfAShorterOne(t *testing.T) {
 			}
 			o.Effects()
 			o.custody.hear("b", &Holdings{Finished: []Ending{{Journal: ref.ID, Base: 9, Next: 12}}})
-			if n := effectsOf[Relinquish](o.Member); n != 0 {
+			if n := len(effectsOf[Relinquish](o.Member)); n != 0 {
 				t.Error("the longer copy is given up when the end of the shorter one is told again")
 			}
 			o.Finish(o.now, ref.ID)
@@ -135,7 +125,7 @@ func TestCopyOfAnEarlierLifeIsExaminedFirst(t *testing.T) {
 				Copies: []Copy{{Journal: ref, Base: 1, Next: 12, Release: 5}},
 			}, o.now)
 			m.View(o.now, o.view.Members())
-			if n := effectsOf[Examine](m); n != 1 {
+			if n := len(effectsOf[Examine](m)); n != 1 {
 				t.Fatalf("%d copies are examined, want 1", n)
 			}
 			for _, other := range m.peers() {
@@ -162,15 +152,7 @@ func TestDamagedCopyIsBegunAgain(t *testing.T) {
 	o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 5, Next: 5})
 	o.Effects()
 	o.Examined(o.now, ref.ID, 8)
-	told := false
-	for _, e := range o.Effects() {
-		send, _ := e.(Send)
-		for _, m := range send.Envelope.Messages {
-			answer, is := m.(*Appended)
-			told = told || (is && send.Envelope.To == "b" && answer.Next == unfollowed)
-		}
-	}
-	if !told {
+	if told := sentTo[*Appended](o.Effects(), "b"); len(told) != 1 || told[0].Next != unfollowed {
 		t.Fatal("the keeper does not hear that the copy is damaged")
 	}
 	o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 5, Next: 5})
@@ -193,7 +175,7 @@ func TestAdoptionThatFailedIsTriedAgain(t *testing.T) {
 		if o.Tick(now); !o.custody.keeping[ref.ID] || len(o.Orphans()) != 0 {
 			t.Fatalf("at %s the journal is not kept, %v wait", now, o.Orphans())
 		}
-		if n := effectsOf[Adopt](o.Member); n != 1 {
+		if n := len(effectsOf[Adopt](o.Member)); n != 1 {
 			t.Fatalf("%d adoptions, want 1", n)
 		}
 		if o.AdoptFailed(now, ref.ID); len(o.Orphans()) != 1 || o.Keeps(ref.ID) {

@@ -47,14 +47,9 @@ func (o *owner) compare(t *testing.T, holder placement.MemberID) (same, released
 }
 
 func (o *owner) answered(holder placement.MemberID) (same, released bool) {
-	for _, e := range o.Effects() {
-		send, _ := e.(Send)
-		for _, m := range send.Envelope.Messages {
-			if answer, is := m.(*ShardSame); is && send.Envelope.To == holder {
-				same = same || slices.Contains(answer.Shards, o.shard)
-				released = released || slices.Contains(answer.Released, o.shard)
-			}
-		}
+	for _, answer := range sentTo[*ShardSame](o.Effects(), holder) {
+		same = same || slices.Contains(answer.Shards, o.shard)
+		released = released || slices.Contains(answer.Released, o.shard)
 	}
 	return same, released
 }

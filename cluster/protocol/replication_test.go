@@ -10,10 +10,8 @@ import (
 
 // committed is through where a journal is committed, by the effects of a member.
 func committed(m *Member) (through uint64) {
-	for _, e := range m.Effects() {
-		if c, is := e.(Committed); is {
-			through = max(through, c.Through)
-		}
+	for _, c := range effectsOf[Committed](m) {
+		through = max(through, c.Through)
 	}
 	return through
 }
@@ -167,13 +165,7 @@ func TestFormerFollowerGoesOnUntilTheNewOneIsComplete(t *testing.T) {
 	j := o.replication.journals[ref.ID]
 	j.followers[former] = &follower{begun: true, next: 1, acked: 1}
 	o.Synced(o.now, ref.ID, 9)
-	wants := false
-	for _, e := range o.Effects() {
-		if read, is := e.(ReadFrames); is && read.To == former {
-			wants = true
-		}
-	}
-	if !wants {
+	if !slices.ContainsFunc(effectsOf[ReadFrames](o.Member), func(read ReadFrames) bool { return read.To == former }) {
 		t.Fatal("nothing is read for the former follower")
 	}
 	o.replication.appended(former, &Appended{Journal: ref.ID, Next: 10})
@@ -221,10 +213,8 @@ func TestWhatIsLostIsSteppedOver(t *testing.T) {
 			o.Effects()
 			o.FramesRead(o.now, ReadFrames{Journal: ref.ID, From: 2, To: chosen}, tt.next, nil)
 			var reads []uint64
-			for _, e := range o.Effects() {
-				if read, is := e.(ReadFrames); is {
-					reads = append(reads, read.From)
-				}
+			for _, read := range effectsOf[ReadFrames](o.Member) {
+				reads = append(reads, read.From)
 			}
 			f := o.replication.journals[ref.ID].followers[chosen]
 			if follows := !f.released && f.next == tt.next && slices.Equal(reads, []uint64{tt.next}); follows != tt.follows || f.released == tt.follows {
@@ -244,14 +234,7 @@ func TestReadThatFailsIsNotTriedAtOnce(t *testing.T) {
 	o.replication.appended(chosen, &Appended{Journal: ref.ID, Next: 1})
 	o.Synced(o.now, ref.ID, 9)
 	o.Effects()
-	read := func() (n int) {
-		for _, e := range o.Effects() {
-			if _, is := e.(ReadFrames); is {
-				n++
-			}
-		}
-		return n
-	}
+	read := func() int { return len(effectsOf[ReadFrames](o.Member)) }
 	o.FramesRead(o.now, ReadFrames{Journal: ref.ID, From: 1, To: chosen}, 1, nil)
 	if got := read(); got != 0 {
 		t.Errorf("%d reads after one that gave nothing, want 0", got)
@@ -295,31 +278,18 @@ func TestACopyThatWasGivenUpAnswersNothing(t *testing.T) {
 	o := newOwner(t)
 	ref := JournalRef{ID: 7, Origin: "b", Boot: 1}
 	o.replicas.append("b", &Append{Journal: ref, Begin: true, First: 5, Next: 5})
-	for _, e := range o.Effects() {
-		if w, is := e.(WriteReplica); is {
-			o.Written(o.now, w.Token)
-		}
+	for _, w := range effectsOf[WriteReplica](o.Member) {
+		o.Written(o.now, w.Token)
 	}
 	o.replicas.append("b", &Append{Journal: ref, First: 5, Next: 8, Frames: []byte("frames")})
 	o.replicas.copies[ref.ID].unknown = true
 	o.Examined(o.now, ref.ID, 6)
 	o.replicas.append("b", &Append{Journal: ref, First: 8, Next: 9, Frames: []byte("frames")})
-	for _, e := range o.Effects() {
-		if w, is := e.(WriteReplica); is {
-			o.Written(o.now, w.Token)
-		}
+	for _, w := range effectsOf[WriteReplica](o.Member) {
+		o.Written(o.now, w.Token)
 	}
-	var answers []uint64
-	for _, e := range o.Effects() {
-		send, _ := e.(Send)
-		for _, m := range send.Envelope.Messages {
-			if a, is := m.(*Appended); is {
-				answers = append(answers, a.Next)
-			}
-		}
-	}
-	if len(answers) != 0 {
-		t.Errorf("it answered that it reaches to %v", answers)
+	if answers := sentTo[*Appended](o.Effects(), "b"); len(answers) != 0 {
+		t.Errorf("it answered %d times that it reaches to %d", len(answers), answers[0].Next)
 	}
 }
 

@@ -8,19 +8,6 @@ import (
 	"pannier/engine"
 )
 
-// answersTo counts the VersionsStored that a member sends with a token.
-func answersTo(effects []Effect, token uint64) (n int) {
-	for _, e := range effects {
-		send, _ := e.(Send)
-		for _, m := range send.Envelope.Messages {
-			if stored, is := m.(*VersionsStored); is && stored.Token == token {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 // TestChangeOfAClockFarAheadIsRefused: it would win over every change made here until the clocks
 // meet. Its maker hears that it is not in force here.
 func TestChangeOfAClockFarAheadIsRefused(t *testing.T) {
@@ -38,13 +25,16 @@ func TestChangeOfAClockFarAheadIsRefused(t *testing.T) {
 		o.versions.receive("b", &Versions{Token: 7, Versions: []*engine.Subscription{tt.version}})
 		effects := o.Effects()
 		ahead := slices.Contains(effects, Effect(ClockAhead{From: "b"}))
-		for _, e := range effects {
-			if write, is := e.(WriteVersions); is {
-				o.Written(o.now, write.Token)
+		for _, write := range pick[WriteVersions](effects) {
+			o.Written(o.now, write.Token)
+		}
+		n := 0
+		for _, stored := range sentTo[*VersionsStored](append(effects, o.Effects()...), "b") {
+			if stored.Token == 7 {
+				n++
 			}
 		}
-		effects = append(effects, o.Effects()...)
-		if n := answersTo(effects, 7); ahead != tt.refused || (n == 0) != tt.refused || o.versions.known(tt.version.ID) == tt.refused {
+		if ahead != tt.refused || (n == 0) != tt.refused || o.versions.known(tt.version.ID) == tt.refused {
 			t.Errorf("%s ahead: answered %d times, said to be ahead %t", tt.name, n, ahead)
 		}
 	}
@@ -55,20 +45,11 @@ func TestSilentMembersOfAChangeAreNamed(t *testing.T) {
 	t.Parallel()
 	o := newOwner(t)
 	token := o.PutVersion(o.now, &engine.Subscription{ID: "sub_1"})
-	for _, e := range o.Effects() {
-		if write, is := e.(WriteVersions); is {
-			o.Written(o.now, write.Token)
-		}
+	for _, write := range effectsOf[WriteVersions](o.Member) {
+		o.Written(o.now, write.Token)
 	}
 	o.versions.stored("c", &VersionsStored{Token: token})
-	propagated := func() (answers []Propagated) {
-		for _, e := range o.Effects() {
-			if p, is := e.(Propagated); is {
-				answers = append(answers, p)
-			}
-		}
-		return answers
-	}
+	propagated := func() []Propagated { return effectsOf[Propagated](o.Member) }
 	if o.Tick(o.now.Add(PropagateFor - 1)); len(propagated()) != 0 {
 		t.Error("the change was answered before every member had the time to")
 	}

@@ -36,18 +36,24 @@ func TestRetainedEventsOutliveARollingRestart(t *testing.T) {
 		c.awaitActive(3)
 		send()
 	}
-	slices.Sort(events)
-	for n, m := range c.members {
-		for _, list := range [][]string{{"events"}, {"subscriptions", id, "events"}, {"subscriptions", id, "deliveries"}} {
-			var got []string
-			err := eventually(func() bool {
-				got = m.listed(list...)
-				return slices.Equal(got, events)
-			})
-			if err != nil {
-				t.Errorf("member %d lists %d of %d events under %v", n, len(got), len(events), list)
-			}
-		}
+	for _, m := range c.members {
+		m.awaitListed(events, "events")
+		m.awaitListed(events, "subscriptions", id, "events")
+		m.awaitListed(events, "subscriptions", id, "deliveries")
+	}
+}
+
+// awaitListed waits until a list has these events, in whatever order.
+func (s *testServer) awaitListed(events []string, path ...string) {
+	s.t.Helper()
+	want := slices.Sorted(slices.Values(events))
+	var got []string
+	err := eventually(func() bool {
+		got = s.listed(path...)
+		return slices.Equal(got, want)
+	})
+	if err != nil {
+		s.t.Errorf("%s lists %d of %d events under %v", s.api.server, len(got), len(want), path)
 	}
 }
 
@@ -190,15 +196,6 @@ func TestRetainedEventsOutliveTheirMember(t *testing.T) {
 	awaitCopy(second, func(copied storage.Copy) bool { return copied.Begun == 21 && copied.Next == 41 })
 	awaitCopy(second, func(copied storage.Copy) bool { return copied.Begun == 1 })
 	c.members[0].stop()
-	slices.Sort(events)
-	for _, list := range [][]string{{"events"}, {"subscriptions", id, "deliveries"}} {
-		var got []string
-		err := eventually(func() bool {
-			got = second.listed(list...)
-			return slices.Equal(got, events)
-		})
-		if err != nil {
-			t.Errorf("%d of %d events are listed under %v", len(got), len(events), list)
-		}
-	}
+	second.awaitListed(events, "events")
+	second.awaitListed(events, "subscriptions", id, "deliveries")
 }

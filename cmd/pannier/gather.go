@@ -115,23 +115,12 @@ func (g gathered) Standings(ctx context.Context, ids []engine.SubscriptionID) ([
 	return standings, nil
 }
 
-// standingsHere answers callStandings. Subscriptions that are not known here yet have nothing.
+// standingsHere answers callStandings.
 func (c *clustered) standingsHere(ctx context.Context, ids []engine.SubscriptionID) ([]engine.Standing, error) {
 	if len(ids) > engine.MaxPageSize {
 		return nil, engine.Errorf(engine.CodeInvalid, "at most %d subscriptions may be asked for at once", engine.MaxPageSize)
 	}
-	standings := make([]engine.Standing, len(ids))
-	for n, id := range ids {
-		if _, known := c.member.table.Known(id); !known {
-			continue
-		}
-		work, err := c.member.system.Look(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		standings[n] = work.Standing
-	}
-	return standings, nil
+	return c.member.system.Standings(ctx, ids)
 }
 
 // addWork adds what a keeper has of a subscription that another member owns.
